@@ -1,18 +1,25 @@
 """Two servers that share a database, without sockets: what each notices of what the other does."""
 
+import asyncio
+import base64
 import random
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.exchange.mail import Line, Mail, message, taken, told
+from tests.exchange.mail import Line, Mail, message, objects, taken, told
 from tests.exchange.test_pushes import AUTH, P256DH
 from tests.store.postgres_server import execute
 from twotick.exchange import PushOffer, ServerIdentity
+from twotick.server import secrets
+from twotick.server.login import Authenticator, Refused, SignUp
+from twotick.server.storage import Storage
 from twotick.store import (
+    AddMember,
     Append,
     Fetch,
     KeepLease,
@@ -21,11 +28,12 @@ from twotick.store import (
     LookAround,
     OpenDevice,
     RemoveMember,
+    SettleLost,
     StoreError,
     StoreLimits,
 )
 from twotick.store.postgres.store import PostgresStore
-from twotick.wire import Frame, Side, Verb, error, frame, register
+from twotick.wire import Frame, Head, Side, StartLine, Verb, error, frame, register
 
 
 class Servers:
@@ -396,3 +404,52 @@ def test_a_server_alone_notices_what_it_was_not_told_either(new_database: Callab
     mail.advance(100.0)
     assert not guest.closed
     store.close()
+
+
+def test_a_member_sees_devices_at_other_servers_as_connected(servers: Servers):
+    phone, laptop = servers.a.device(b"bob", b"phone"), servers.b.device(b"bob", b"laptop")
+
+    def connected() -> dict[str, bool]:
+        return {each["device"]: each["connected"] for each in objects(laptop.write(frame(Verb.DEVICES, id=b"d")))}
+
+    assert connected() == {"laptop": True, "phone": True}
+    phone.cut()
+    assert connected() == {"laptop": True, "phone": False}
+
+
+async def test_wrong_passwords_are_counted_together(new_database: Callable[[], str]):
+    """Guesses that alternate between two servers are no more than at one; a success at either clears the name."""
+    url = new_database()
+    stores = [PostgresStore(url, StoreLimits(), shared=True) for _ in range(2)]
+    stores[0].ask(AddMember("bob", secrets.hash_password(b"the right one"), 0.0))
+    storages = [Storage(store, lambda: None, lambda: None, lambda _: None) for store in stores]
+    a, b = [Authenticator(storage, SignUp.CLOSED, is_shared=True) for storage in storages]
+
+    async def log_in(server: Authenticator, password: bytes, address: str, name: bytes = b"bob") -> str:
+        authorization = b"Basic " + base64.b64encode(name + b":" + password)
+        head = Head(StartLine(Verb.REGISTER, name, Side.SENDING), {b"authorization": authorization})
+        found = await server.authenticate(head, address, encrypted=True, now=0.0, gone=lambda: False)
+        return found.reason if isinstance(found, Refused) else "right"
+
+    try:
+        guess = partial(log_in, password=b"a wrong one", address="192.0.2.1")
+        for server in (a, b, a, b, a):
+            assert await guess(server) == "wrong name, password or token"
+        for server in (b, a):
+            assert "too many failed attempts" in await log_in(server, b"the right one", "192.0.2.2")
+        execute(url, "UPDATE twotick.failed_login SET times = ARRAY[latest - 80000, latest - 70000]")
+        assert await log_in(b, b"the right one", "192.0.2.2") == "right"
+        for server in (a, b, a, b, a):
+            assert await guess(server) == "wrong name, password or token", "the success was at the other server"
+        for server in (a, b):
+            assert "too many failed attempts" in await guess(server)
+            # An address may fail 20 times, with any names.
+        execute(url, "UPDATE twotick.failed_login SET times = array_fill(latest, ARRAY[20]) WHERE kind = 0")
+        for server in (a, b):
+            assert "too many failed attempts" in await guess(server, name=b"carol")
+            assert await guess(server, name=b"carol", address="192.0.2.3") == "wrong name, password or token"
+        execute(url, "UPDATE twotick.failed_login SET latest = 0")
+        await storages[0].ask(SettleLost())
+        assert await log_in(a, b"the right one", "192.0.2.1") == "right"
+    finally:
+        await asyncio.gather(*(storage.close() for storage in storages))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, TypeAlias
 
-from twotick.store import Append, ClaimGuest, FindConnected, FindMember, Request, Together
+from twotick.store import Append, ClaimGuest, FindConnected, FindFailures, FindMember, NoteFailure, Request, Together
 
 Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
 """A request, and the callback that takes its answer or the StoreError."""
@@ -146,7 +146,7 @@ def user_of(request: Request[Any]) -> Hashable:
         return user_of(request.requests[0])
     if isinstance(request, Append):
         return request.network if request.sender is None else request.sender
-    if isinstance(request, FindMember | ClaimGuest | FindConnected):
+    if isinstance(request, FindMember | ClaimGuest | FindConnected | FindFailures | NoteFailure):
         return request.network or type(request)
     member: int | None = getattr(request, "member", None)
     return type(request) if member is None else member

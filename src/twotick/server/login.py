@@ -5,6 +5,7 @@ import base64
 import binascii
 import math
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
@@ -13,15 +14,18 @@ from twotick.exchange import Shares
 from twotick.net import is_loopback, network_of
 from twotick.server import secrets
 from twotick.server.storage import Storage
-from twotick.server.throttle import Throttle
+from twotick.server.throttle import MOST_TIMES, Throttle
 from twotick.server.turns import Turns
 from twotick.store import (
     AddMember,
+    FindFailures,
     FindMember,
     FindReset,
     FindToken,
+    ForgetFailures,
     LoginProof,
     Member,
+    NoteFailure,
     Refusal,
     RevokeOthers,
     SetPassword,
@@ -81,13 +85,15 @@ class Authenticator:
     Args:
         storage: where the members are.
         sign_up: who may sign up.
+        is_shared: whether other servers share the database: they count failed logins together.
 
     Attributes:
         sign_up: see above.
     """
 
-    def __init__(self, storage: Storage, sign_up: SignUp) -> None:
+    def __init__(self, storage: Storage, sign_up: SignUp, *, is_shared: bool = False) -> None:
         self._storage = storage
+        self._is_shared = is_shared
         self.sign_up = sign_up
         self._throttle = Throttle()
         self._loop = asyncio.get_running_loop()
@@ -116,23 +122,52 @@ class Authenticator:
         device = head.headers.get(b"device", b"")
         if device and not is_device(device):
             return Refused(104, "that cannot be the name of a device", kind="device")
-        scheme, _, credential = head.headers[b"authorization"].partition(b" ")
         try:
-            if scheme.lower() == b"bearer":
-                return await self._check_token(head.key, credential.strip(), device.decode(), address)
-            if scheme.lower() == b"basic":
-                name, colon, password = base64.b64decode(credential, validate=True).partition(b":")
-                if colon and name.lower() == head.key:
-                    who = await self._wait_and_check(head, password, address, now, gone)
-                    if isinstance(who, Refused):
-                        return who
-                    return who, device.decode() or _DEFAULT_DEVICE, LoginProof(None, who.password)
-        except binascii.Error:
-            pass  # what is not base64 is no valid password
+            return await self._check_login(head, device.decode(), address, now, gone)
         except StoreError as error:
             return Refused(107, f"the server cannot look it up now: {error}")
-        self._throttle.failed(b"", address, self._loop.time())
+
+    async def _check_login(
+        self, head: Head, device: str, address: str, now: float, gone: Callable[[], bool]
+    ) -> tuple[Member, str, LoginProof] | Refused:
+        scheme, _, credential = head.headers[b"authorization"].partition(b" ")
+        if scheme.lower() == b"bearer":
+            return await self._check_token(head.key, credential.strip(), device, address)
+        name = colon = password = b""
+        if scheme.lower() == b"basic":
+            with suppress(binascii.Error):  # what is not base64 is no valid password
+                name, colon, password = base64.b64decode(credential, validate=True).partition(b":")
+        if colon and name.lower() == head.key:
+            who = await self._wait_and_check(head, password, address, now, gone)
+            if isinstance(who, Refused):
+                return who
+            return who, device or _DEFAULT_DEVICE, LoginProof(None, who.password)
+        await self._failed(b"", address)
         return _WRONG
+
+    # How long to wait (rule 10.4)
+
+    async def _wait_for(self, key: bytes, address: str) -> float:
+        """Return how long a client must wait before another attempt; the arguments are those of `Throttle.wait`."""
+        if self._is_shared:
+            request = FindFailures(tuple(self._throttle.keys(key, address)), network_of(address))
+            ages = await self._storage.ask(request)
+            now = self._loop.time()
+            if request.keys == tuple(self._throttle.keys(key, address)):  # it may have become a home meanwhile
+                self._throttle.replace(key, address, [[now - age for age in each] for each in ages])
+        return self._throttle.wait(key, address, self._loop.time())
+
+    async def _failed(self, key: bytes, address: str) -> None:
+        self._throttle.failed(key, address, self._loop.time())
+        if self._is_shared:
+            keys = tuple(self._throttle.keys(key, address))
+            await self._storage.ask(NoteFailure(keys, network_of(address), MOST_TIMES))
+
+    async def _succeeded(self, key: bytes, address: str) -> None:
+        """Forget the failures of a name. If a token was right, only those that this server knows of."""
+        forgotten = self._throttle.succeeded(key, address)
+        if self._is_shared and forgotten is not None:
+            await self._storage.ask(ForgetFailures(forgotten))
 
     async def check(
         self, name: bytes, authorization: bytes, address: str, *, encrypted: bool, gone: Callable[[], bool]
@@ -164,14 +199,13 @@ class Authenticator:
                 return Refused(104, "that cannot be the name of a device", kind="device")
             if device and not f"{device}/".startswith(f"{own}/"):
                 return Refused(104, f"the token is for the device {own}", kind="device")
-            self._throttle.succeeded(key, address)
+            await self._succeeded(key, address)
             if member.disabled:
                 return _DISABLED
             return member, device or own, LoginProof(digest)
-        now = self._loop.time()
-        if wait := self._throttle.wait(b"", address, now):
+        if wait := await self._wait_for(b"", address):
             return _wait(wait)
-        self._throttle.failed(b"", address, now)
+        await self._failed(b"", address)
         return _WRONG
 
     async def _wait_and_check(
@@ -201,7 +235,7 @@ class Authenticator:
             check: checks the password; a Refused counts as a failed login.
         """
         network = network_of(address)
-        if wait := self._throttle.wait(key, address, self._loop.time()):
+        if wait := await self._wait_for(key, address):
             return _wait(wait)
         if not self._waiting.take(network, 1):
             return Refused(105, f"too many others log in now: wait {_WAIT_FOR_OTHERS} s", _WAIT_FOR_OTHERS)
@@ -215,13 +249,13 @@ class Authenticator:
         self, key: bytes, address: str, check: Callable[[], Coroutine[Any, Any, _Result | Refused]]
     ) -> _Result | Refused:
         # Again, because an attempt that came before may have failed meanwhile.
-        if wait := self._throttle.wait(key, address, self._loop.time()):
+        if wait := await self._wait_for(key, address):
             return _wait(wait)
         result = await check()
         if isinstance(result, Refused) and result is not _DISABLED:
-            self._throttle.failed(key, address, self._loop.time())
+            await self._failed(key, address)
         else:
-            self._throttle.succeeded(key, address)
+            await self._succeeded(key, address)
         return result
 
     async def change_password(

@@ -203,7 +203,11 @@ class Server:
                 leads=lambda: self.exchange.neighbours.leads,
                 is_shared=sharing is not None and not sharing[0].is_alone,
             )
-        self.authenticator = None if self._storage is None else Authenticator(self._storage, sign_up)
+        self.authenticator = (
+            None
+            if self._storage is None
+            else Authenticator(self._storage, sign_up, is_shared=sharing is not None and not sharing[0].is_alone)
+        )
         self._logins = Logins(self.exchange, self.authenticator, self.flush_soon, clock)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False

@@ -4,8 +4,8 @@ Sans-I/O: the caller passes the time.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Sequence
+from typing import Final, Generic, TypeVar
 
 from twotick.net import network_of
 
@@ -34,6 +34,12 @@ _REMEMBERED = 16384
 
 _HOMES = 8
 """The most home addresses of one name: those from which it logged in."""
+
+_ADDRESS, _NAME, _AT_HOME = range(3)
+"""What failures of several servers count against, for their database."""
+
+MOST_TIMES: Final = _FREE_FOR_ADDRESS + _DOUBLINGS
+"""The most failures that count against something."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -69,8 +75,15 @@ class _Failures(Generic[_Key]):
             self._times.popitem(last=False)
             oldest = next(iter(self._times.values()))
 
-    def forget(self, key: _Key) -> None:
+    def replace(self, key: _Key, times: Sequence[float]) -> None:
         self._times.pop(key, None)
+        if times:
+            self._times[key] = deque(times, maxlen=self._free + _DOUBLINGS)
+            if len(self._times) > _REMEMBERED:
+                self._times.popitem(last=False)
+
+    def forget(self, key: _Key) -> bool:
+        return self._times.pop(key, None) is not None
 
     def __len__(self) -> int:
         return len(self._times)
@@ -102,6 +115,10 @@ class Throttle:
     one is `failed` with an empty name, which counts against the address only. For a password the server calls `wait`,
     checks the password, and then calls `failed` or `succeeded`, and does that for one attempt at a time. If it checked
     a thousand simultaneous attempts together, all would be checked before the first had failed.
+
+    Servers that share a database count failures together: what is counted is kept there by `keys`, and given to
+    `replace` before each `wait`. Each of these servers checks one attempt at a time, so there may be as many guesses
+    more than above as there are servers. Each knows the homes of those who have logged in there.
     """
 
     def __init__(self) -> None:
@@ -138,23 +155,53 @@ class Throttle:
             if self._is_home(name, network):
                 self._at_home.add((name, network), now)
 
-    def succeeded(self, name: bytes, address: str) -> None:
+    def keys(self, name: bytes, address: str) -> list[tuple[int, str]]:
+        """Return what a failure counts against, for the database of several servers; the arguments are as in `wait`."""
+        network = network_of(address)
+        keys = [(_ADDRESS, network)]
+        if name:
+            keys.append((_NAME, name.decode("latin-1")))
+            if self._is_home(name, network):
+                keys.append((_AT_HOME, f"{name.decode('latin-1')} {network}"))
+        return keys
+
+    def replace(self, name: bytes, address: str, failures: Sequence[Sequence[float]]) -> None:
+        """Count the failures that all servers have counted in place of those that are known here.
+
+        Args:
+            name: as in `wait`.
+            address: as in `wait`.
+            failures: the times of the failures for each of `keys`, in the same order, earlier ones first.
+        """
+        network = network_of(address)
+        for (kind, _), times in zip(self.keys(name, address), failures, strict=True):
+            if kind == _ADDRESS:
+                self._addresses.replace(network, times)
+            elif kind == _NAME:
+                self._names.replace(name, times)
+            else:
+                self._at_home.replace((name, network), times)
+
+    def succeeded(self, name: bytes, address: str) -> tuple[int, str] | None:
         """Forget failures of a name, and remember the address as one of its homes.
 
         Args:
             name: the name that has logged in, in lower case.
             address: the address of the client.
+
+        Returns:
+            Which of `keys` has no failures any more; None if none had.
         """
         network = network_of(address)
-        if self._is_home(name, network):
-            self._at_home.forget((name, network))
-        else:
-            self._names.forget(name)
+        key = self.keys(name, address)[-1]
+        was_home = self._is_home(name, network)
+        forgot = self._at_home.forget((name, network)) if was_home else self._names.forget(name)
         others = [home for home in self._homes.get(name, ()) if home != network]
         self._homes[name] = (*others[1 - _HOMES :], network)
         self._homes.move_to_end(name)
         if len(self._homes) > _REMEMBERED:
             self._homes.popitem(last=False)
+        return key if forgot else None
 
     def _is_home(self, name: bytes, network: str) -> bool:
         return network in self._homes.get(name, ())

@@ -270,6 +270,13 @@ STEPS: Final = (
     CREATE TABLE guest (folded text COLLATE "C" PRIMARY KEY, server bigint NOT NULL, claim bigint NOT NULL);
     CREATE INDEX device_server ON device (server) WHERE server <> 0;
     """,
+    """
+    CREATE TABLE failed_login (
+        kind bigint NOT NULL, name text COLLATE "C" NOT NULL, times double precision[] NOT NULL,
+        latest double precision NOT NULL, PRIMARY KEY (kind, name)
+    );
+    CREATE INDEX failed_login_latest ON failed_login (kind, latest);
+    """,
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

@@ -13,13 +13,16 @@ from twotick.store.requests.servers import (
     CloseDevice,
     EndLease,
     FindConnected,
+    FindFailures,
     FindOutcomes,
+    ForgetFailures,
     KeepLease,
     KeptLease,
     ListServers,
     LookAround,
     MemberLook,
     NoteConnected,
+    NoteFailure,
     ReleaseGuest,
     SentOutcome,
     ServerInfo,
@@ -37,6 +40,12 @@ _AT_ONCE: Final = 64
 
 _FORGET_AFTER: Final = 3600.0
 """Seconds for which a server that has ended is remembered."""
+
+_FAILURES_LAST: Final = 86400.0
+"""Seconds for which failed logins are remembered."""
+
+_MOST_FAILURES: Final = 16384
+"""The names, and the addresses, whose failed logins are remembered."""
 
 _SEEN_AGAIN: Final = 86400.0
 """Seconds after which a device that stays connected, and says nothing, is noted as seen once more."""
@@ -73,6 +82,9 @@ class ServerRepository:
             ClaimGuest: self._claim_guest,
             ReleaseGuest: self._release_guest,
             FindConnected: self._find_connected,
+            FindFailures: self._find_failures,
+            NoteFailure: self._note_failure,
+            ForgetFailures: self._forget_failures,
             LookAround: self._look_around,
             FindOutcomes: self._find_outcomes,
         }
@@ -119,7 +131,43 @@ class ServerRepository:
             "DELETE FROM server WHERE alive_until < extract(epoch FROM clock_timestamp()) - $1::double precision",
             (_FORGET_AFTER,),
         )
+        self._forget_old_failures()
         return effects
+
+    # Failed logins
+
+    def _find_failures(self, request: FindFailures) -> list[list[float]]:
+        kinds, names = _columns(request.keys)
+        rows = self._tables.run_native(
+            "SELECT ARRAY(SELECT greatest(0, extract(epoch FROM clock_timestamp())::double precision - t)"
+            " FROM unnest(f.times) AS t) FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS k (kind, name, place)"
+            " LEFT JOIN failed_login f ON f.kind = k.kind AND f.name = k.name ORDER BY k.place",
+            (kinds, names),
+        )
+        return [list(ages) for (ages,) in rows]
+
+    def _note_failure(self, request: NoteFailure) -> None:
+        now = "extract(epoch FROM clock_timestamp())::double precision"
+        kinds, names = _columns(request.keys)
+        self._tables.run_native(
+            "INSERT INTO failed_login AS f (kind, name, times, latest)"
+            f" SELECT kind, name, ARRAY[{now}], {now} FROM unnest($1::bigint[], $2::text[]) AS k (kind, name)"
+            " ORDER BY kind, name ON CONFLICT (kind, name) DO UPDATE SET latest = excluded.latest, times ="
+            " f.times[greatest(1, cardinality(f.times) + 2 - $3::int):] || excluded.times",
+            (kinds, names, request.most),
+        )
+
+    def _forget_failures(self, request: ForgetFailures) -> None:
+        self._tables.run_native("DELETE FROM failed_login WHERE kind = $1::bigint AND name = $2::text", request.key)
+
+    def _forget_old_failures(self) -> None:
+        """Forget the failures that count no more, and those of the names that have not failed for the longest time."""
+        self._tables.run_native(
+            "DELETE FROM failed_login f USING (VALUES (0), (1), (2)) AS k (kind) WHERE f.kind = k.kind AND f.latest <"
+            " greatest(extract(epoch FROM clock_timestamp()) - $1::double precision, (SELECT latest FROM failed_login o"
+            " WHERE o.kind = k.kind ORDER BY latest DESC OFFSET $2::bigint LIMIT 1))",
+            (_FAILURES_LAST, _MOST_FAILURES - 1),
+        )
 
     # Devices
 
@@ -214,3 +262,7 @@ class ServerRepository:
             )
             for number, sender, recipient, ident, state, reason, have, total, in_room in rows
         ]
+
+
+def _columns(keys: tuple[tuple[int, str], ...]) -> tuple[list[int], list[str]]:
+    return [kind for kind, _ in keys], [name for _, name in keys]

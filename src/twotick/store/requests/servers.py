@@ -192,6 +192,41 @@ class ReleaseGuest(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class FindFailures(Request[list[list[float]]]):
+    """Find out how many seconds ago logins have failed; for each key, the longest ago first.
+
+    Attributes:
+        keys: what failures count against: a kind, and an address, a name or both.
+        network: the address of the client.
+    """
+
+    keys: tuple[tuple[int, str], ...]
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFailure(Request[None]):
+    """Note that a login has failed.
+
+    Attributes:
+        keys: see `FindFailures`.
+        network: the address of the client.
+        most: how many failures of each key are remembered.
+    """
+
+    keys: tuple[tuple[int, str], ...]
+    network: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetFailures(Request[None]):
+    """Forget the failures that count against a key (see `FindFailures`)."""
+
+    key: tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class FindConnected(Request[list[int]]):
     """Find the members with a device that is connected to a server that lives, by number.
 
