@@ -3,7 +3,8 @@
 Theory of operation. A connection begins with HTTP, whose requests h11 reads. A request for `/connect` turns it into a
 WebSocket: the socket gets a `WebSocketConnection` instead, which is like any connection of the server, except that its
 bytes go through frames of WebSocket. HTTP never carries what users have written: that only comes over the WebSocket. A
-POST or PUT publishes: its body is kept until it is whole, and goes to the `Publisher`, which answers later.
+POST or PUT publishes: its body is kept until it is whole, and goes to the `Publisher`, which answers later. A GET that
+subscribes gives the socket to a `SubscriberConnection`, which answers for as long as the subscriber stays.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import re
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, cast
 from urllib.parse import unquote
@@ -25,9 +27,12 @@ from twotick.server.options import ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN
 from twotick.server.web.frames import BINARY, NORMAL, PONG, FrameDecoder, close_frame, frame, frame_head
 from twotick.server.web.gate import Gate, Turned, Visitor
+from twotick.server.web.publish.publication import Unreadable
 from twotick.server.web.publish.publisher import Publisher, PublishHost
 from twotick.server.web.publish.request import is_publishing
 from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
+from twotick.server.web.subscribe.subscribers import Subscribers
+from twotick.server.web.subscribe.wanted import is_subscribing, read_subscription
 
 log: Final = PartLog("web")
 
@@ -404,6 +409,8 @@ class HttpConnection(asyncio.Protocol):
                 self._upgrade(request, headers, visitor, lambda: WebSocketConnection(self._web.host, visitor))
             elif path == _IRC and self._web.make_irc is not None:
                 self._upgrade_irc(request, headers, visitor, self._web.make_irc)
+            elif is_subscribing(request.method.decode("ascii"), target):
+                self._subscribe(request, headers, visitor)
             elif self._web.operating is not None and target.startswith(_OPERATING):
                 self._ask(request, target.removeprefix(_OPERATING), headers, visitor)
             else:
@@ -530,10 +537,42 @@ class HttpConnection(asyncio.Protocol):
         Raises:
             Turned: the request asks for something else, or may not have one.
         """
-        host = self._web.host
         accept = _accept(request, headers)
         origin = headers.get(b"origin")
         self._web.gate.check_origin(visitor, None if origin is None else origin.decode("latin-1"))
+        agreed = [] if protocol is None else [("Sec-WebSocket-Protocol", protocol)]
+        answer = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept), *agreed]
+        switch = h11.InformationalResponse(status_code=101, headers=[*answer, *SECURITY])
+        self._hand_over(visitor, make, switch)
+
+    def _subscribe(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+        """Turn the connection into that of a subscriber (section 23), which answers the request.
+
+        Raises:
+            Turned: the request cannot be understood.
+        """
+        target = request.target.decode("ascii", "replace")
+        try:
+            wanted = read_subscription(target, headers, time.time())
+        except Unreadable as error:
+            raise Turned(400, f"{error}.") from error
+        accept = _accept(request, headers) if wanted.format == "ws" else ""
+        self._hand_over(visitor, lambda: self._web.subscribers.make(visitor, wanted, accept, self._note), None)
+
+    def _hand_over(
+        self, visitor: Visitor, make: "Callable[[], SocketConnection]", answer: h11.InformationalResponse | None
+    ) -> None:
+        """Let the connection go on with another protocol.
+
+        Args:
+            visitor: who has sent the request.
+            make: returns the protocol.
+            answer: what is answered before that; None if the protocol answers.
+
+        Raises:
+            Turned: there may be no such connection now.
+        """
+        host = self._web.host
         if host.stopping:
             raise Turned(503, "This server is stopping. Try again later.")
         host.hold_early(self, self.network, 0)
@@ -541,12 +580,10 @@ class HttpConnection(asyncio.Protocol):
         if not host.move(self.network, network):
             raise Turned(503, "This server has too many connections. Try again later.")
         self.network = ""
-        self._note(101)
         self._web.left(self)
-        agreed = [] if protocol is None else [("Sec-WebSocket-Protocol", protocol)]
-        answer = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept), *agreed]
-        switch = h11.InformationalResponse(status_code=101, headers=[*answer, *SECURITY])
-        self.transport.write(self._http.send(switch) or b"")
+        if answer is not None:
+            self._note(answer.status_code)
+            self.transport.write(self._http.send(answer) or b"")
         connection = make()
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
@@ -624,6 +661,7 @@ class Web:
         self.gate = make_gate()
         self.operating: Operating | None = None
         self.publisher = Publisher(host, limits.max_body)
+        self.subscribers = Subscribers(host, self.publisher, time.time)
         self._loop = asyncio.get_running_loop()
         self._open: dict[HttpConnection, None] = {}
         self._resting = Deadlines[HttpConnection](limits.register_timeout)
@@ -694,6 +732,7 @@ class Web:
         for connection in self._lingering.take_expired(now):
             connection.transport.abort()
         self.publisher.tick(now)
+        self.subscribers.tick(now)
 
     def tell_visitors(self, *, sign_up: str, guests: bool) -> None:
         """Tell those who open the page from now on who may sign up, and whether guests may come."""
@@ -716,5 +755,6 @@ class Web:
     def abort(self) -> None:
         """Close them at once."""
         self.publisher.stop()
+        self.subscribers.stop()
         for connection in list(self._open):
             connection.transport.abort()

@@ -55,7 +55,7 @@ class PublishHost(ConnectionHost, Protocol):
         ...
 
 
-class _NotPublished(Exception):
+class NotPublished(Exception):
     """A request is not carried out.
 
     Attributes:
@@ -73,9 +73,10 @@ class _NotPublished(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _KnownBot:
-    """A bot that has shown a token, and when it was looked up."""
+    """A bot that has shown a token, the device of that token, and when it was looked up."""
 
     bot: BotMember
+    device: str
     looked_up: float
 
 
@@ -146,27 +147,27 @@ class Publisher:
         try:
             answer = await self._publish(parse(method, target, headers, body), visitor)
         except Unreadable as error:
-            answer = _refusal(_NotPublished(400, str(error), 64))
-        except _NotPublished as refused:
-            answer = _refusal(refused)
+            answer = refusal(NotPublished(400, str(error), 64))
+        except NotPublished as refused:
+            answer = refusal(refused)
         except Exception as error:  # a defect must not leave the program without an answer
             context = {"message": "a message cannot be published", "exception": error}
             self._loop.call_exception_handler(context)
-            answer = _refusal(_NotPublished(503, "the server made a mistake, which is in its log", 70, _RETRY))
+            answer = refusal(NotPublished(503, "the server made a mistake, which is in its log", 70, _RETRY))
         answered(answer)
 
     async def _publish(self, request: PublishRequest, visitor: Visitor) -> WebAnswer:
         token, in_path = token_of(request)
-        bot = await self._bot(token, visitor)
+        bot, _ = await self.find(token, visitor)
         wanted = read(request, token, token_in_path=in_path)
         if wanted is None:
-            raise _NotPublished(404, "there is nothing here: see docs/integrations.md", 64)
+            raise NotPublished(404, "there is nothing here: see docs/integrations.md", 64)
         recipient = _recipient(bot, wanted.recipient or wanted.publication.recipient)
         until, wait = _until(request)
         publication = wanted.publication
         body = publication.body().encode("utf-8", "replace")
         if len(body) > self.most_body:
-            raise _NotPublished(413, "the message is too long", 64)
+            raise NotPublished(413, "the message is too long", 64)
         identifier = _identifier(request, wanted, recipient)
         session = self._session(bot.name, token, visitor)
         answer = await session.send(recipient, identifier, body, publication.headers(), until, wait)
@@ -174,40 +175,45 @@ class Publisher:
             raise _failure(answer)
         return _success(wanted, recipient, identifier, answer, until if "until" in request.query else "")
 
-    async def _bot(self, token: str, visitor: Visitor) -> BotMember:
-        """Return the bot whose token this is.
+    async def find(self, token: str, visitor: Visitor) -> tuple[BotMember, str]:
+        """Return the bot whose token this is, and the device that the token is for.
 
         Raises:
-            _NotPublished: there is none, or tokens are not accepted from there (rules 10.4 and 10.5).
+            NotPublished: there is none, or tokens are not accepted from there (rules 10.4 and 10.5).
         """
         if not visitor.encrypted and not is_loopback(visitor.address):
-            raise _NotPublished(403, "the connection is not encrypted: tokens are not accepted on it", _NO_PERMISSION)
+            raise NotPublished(403, "the connection is not encrypted: tokens are not accepted on it", _NO_PERMISSION)
         key = token_digest(token)
         now = self._loop.time()
         known = self._bots.get(key)
         if known is not None and now - known.looked_up < _KNOWN_FOR:
-            return known.bot
+            return known.bot, known.device
         self._bots.pop(key, None)
-        found: tuple[Member, str] | None = await self._ask(FindToken(key)) if token else None
+        found: tuple[Member, str] | None = await self.ask(FindToken(key)) if token else None
         if found is None:
             if wait := self._throttle.wait(b"", visitor.address, now):
-                raise _NotPublished(429, "too many wrong tokens", _NO_PERMISSION, int(wait) + 1)
+                raise NotPublished(429, "too many wrong tokens", _NO_PERMISSION, int(wait) + 1)
             self._throttle.failed(b"", visitor.address, now)
-            raise _NotPublished(401, "the token is missing or wrong: 'twotick bot token' makes one", _NO_PERMISSION)
-        bot = await self._ask(FindBot(found[0].number))
+            raise NotPublished(401, "the token is missing or wrong: 'twotick bot token' makes one", _NO_PERMISSION)
+        bot = await self.ask(FindBot(found[0].number))
         if bot is None:
-            raise _NotPublished(403, "only bots publish here: 'twotick bot add' makes one", _NO_PERMISSION)
-        self._bots[key] = _KnownBot(bot, now)
+            raise NotPublished(403, "only bots publish here: 'twotick bot add' makes one", _NO_PERMISSION)
+        self._bots[key] = _KnownBot(bot, found[1], now)
         if len(self._bots) > _MOST_BOTS:
             self._bots.popitem(last=False)
-        return bot
+        return bot, found[1]
 
-    async def _ask(self, request: Request[_Found]) -> _Found:
+    async def ask(self, request: Request[_Found]) -> _Found:
+        """Ask the store.
+
+        Raises:
+            NotPublished: it cannot answer now.
+        """
         answered: asyncio.Future[Any] = self._loop.create_future()
         self._host.ask(request, lambda result: None if answered.done() else answered.set_result(result))
         result = await answered
         if isinstance(result, StoreError):
-            raise _NotPublished(503, str(result), 71, _RETRY)
+            raise NotPublished(503, str(result), 71, _RETRY)
         return result
 
     def _session(self, name: str, token: str, visitor: Visitor) -> BotSession:
@@ -225,19 +231,19 @@ def _recipient(bot: BotMember, wanted: str) -> str:
     """Return to whom a bot sends; a room may be named without its `#`.
 
     Raises:
-        _NotPublished: it may not, or it must say to whom.
+        NotPublished: it may not, or it must say to whom.
     """
     allowed = [right.name for right in bot.rights if right.sends]
     if not wanted:
         if len(allowed) == 1:
             return allowed[0]
-        raise _NotPublished(400, "name the recipient in the path: this bot may send to several, or to none", 64)
+        raise NotPublished(400, "name the recipient in the path: this bot may send to several, or to none", 64)
     name = wanted.strip().removeprefix("@").lower()
     for key in (name, f"#{name}"):
         for each in allowed:
             if each.lower() == key:
                 return each
-    raise _NotPublished(403, f"{bot.name} may not send there: 'twotick bot allow' lets it", _NO_PERMISSION)
+    raise NotPublished(403, f"{bot.name} may not send there: 'twotick bot allow' lets it", _NO_PERMISSION)
 
 
 def _until(request: PublishRequest) -> tuple[str, float]:
@@ -262,25 +268,26 @@ def _identifier(request: PublishRequest, wanted: Wanted, recipient: str) -> str:
     return digest("given" if given else wanted.style, recipient.lower(), key) + digest(key)
 
 
-def _failure(answer: SendOutcome) -> _NotPublished:
+def _failure(answer: SendOutcome) -> NotPublished:
     """Return why a message was not sent: what may be possible later has 503, because programs try that again."""
     reason = answer.reason
     if answer.code in (104, 108):
-        return _NotPublished(401, reason, _NO_PERMISSION)
+        return NotPublished(401, reason, _NO_PERMISSION)
     if answer.code == 105:
-        return _NotPublished(503, reason, _UNAVAILABLE, answer.retry_after or _RETRY)
+        return NotPublished(503, reason, _UNAVAILABLE, answer.retry_after or _RETRY)
     if reason.endswith("is not connected") or reason.startswith("there is no such"):
-        return _NotPublished(404, reason, _NO_USER)
+        return NotPublished(404, reason, _NO_USER)
     if "may not send to" in reason or "takes no messages" in reason:
-        return _NotPublished(403, reason, _NO_PERMISSION)
+        return NotPublished(403, reason, _NO_PERMISSION)
     if reason in ("refused", "the recipient refused the message"):
-        return _NotPublished(409, reason, _REFUSED)
+        return NotPublished(409, reason, _REFUSED)
     if reason == "this Id was used for another message":
-        return _NotPublished(409, reason)
-    return _NotPublished(503, reason, _UNAVAILABLE, answer.retry_after or _RETRY)
+        return NotPublished(409, reason)
+    return NotPublished(503, reason, _UNAVAILABLE, answer.retry_after or _RETRY)
 
 
-def _refusal(refused: _NotPublished) -> WebAnswer:
+def refusal(refused: NotPublished) -> WebAnswer:
+    """Return the answer to a request that is not carried out (rule 22.6)."""
     content = {"http": refused.status, "error": str(refused), "exit": refused.code}
     extra = [("Retry-After", str(refused.retry_after))] if refused.retry_after else []
     if refused.status == 401:
