@@ -12,6 +12,7 @@ import everyone
 import frames
 import growth
 import idle
+import irc
 import neighbours
 import on_postgres
 import page
@@ -66,6 +67,7 @@ PARTS = {
     "on-postgres": Part(on_postgres.report, (on_postgres.ON_POSTGRES,)),
     "steady": Part(steady.report, (peers.NATS, peers.MOSQUITTO, stored_peers.PEERS["postgres"].program)),
     "everyone": Part(everyone.report, (peers.NATS, peers.NGIRCD, peers.MOSQUITTO)),
+    "irc": Part(irc.report, (peers.NGIRCD,)),
     "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),
     "neighbours": Part(neighbours.report),
     "idle": Part(_idle, peers.PEERS),

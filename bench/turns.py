@@ -48,12 +48,19 @@ def _open_sign_up(_folder: Path) -> dict[str, str]:
 
 _TWOTICK_WITH_MEMBERS = dataclasses.replace(TWOTICK, command=_members_command, environment=_open_sign_up)
 
+
+def _irc_command(port: int, _folder: Path) -> list[str]:
+    ports = ["--port", "0", "--irc-port", str(port)]
+    return [sys.executable, "-m", "twotick", "serve", "--no-web", *ports, "--memory"]
+
+
 CONTENDERS = {
     "twotick": Contender("Twotick", TWOTICK, "window"),
     "compiled": Contender("Twotick, compiled", COMPILED, "window"),
     "classic": Contender("Twotick, classic profile", TWOTICK, "classic"),
     "identified": Contender("Twotick, guests with Ids", TWOTICK, "identified", most_unanswered=4 << 20),
     "member": Contender("Twotick, members", _TWOTICK_WITH_MEMBERS, "member"),
+    "irc": Contender("Twotick", dataclasses.replace(TWOTICK, command=_irc_command), "irc"),
     "nats": Contender("nats-server", NATS, "nats"),
     "ngircd": Contender("ngircd", NGIRCD, "irc"),
     "mosquitto": Contender("mosquitto", MOSQUITTO, "mqtt"),

@@ -125,11 +125,13 @@ class IrcClient:
     Attributes:
         name, token: whose it is.
         msgid: the msgid of the last line that had one.
+        ids: those of all lines that had one, in order.
     """
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.name = self.token = self.msgid = ""
+        self.ids: list[str] = []
         self._data = b""
         self._syncs = 0
 
@@ -155,7 +157,9 @@ class IrcClient:
         line, _, self._data = self._data.partition(b"\r\n")
         text = line.decode()
         found = re.search(r"[@;]msgid=([^; ]+)", text)
-        self.msgid = found[1] if found else self.msgid
+        if found:
+            self.msgid = found[1]
+            self.ids.append(found[1])
         for pattern, name in _ANY:
             text = pattern.sub(name, text)
         return text

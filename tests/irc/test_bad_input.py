@@ -12,6 +12,8 @@ ABSURD = (
     ": :",
     "* * * * *",
     "a_b c_d e_f g_h i_j",
+    "#none",
+    "#none +i",
     "#none #none #none #none #none",
     "#" + "x" * 40,
     "0 0 0 0 0",

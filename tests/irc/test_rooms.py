@@ -178,3 +178,94 @@ def test_history_comes_in_batches(place: IrcPlace) -> None:
         ("LATEST #none * 5", "INVALID_TARGET LATEST #none"),
     ):
         assert alice.do(f"CHATHISTORY {words}")[0].startswith(f"{SERVER} FAIL CHATHISTORY {code} :"), words
+
+    alice.do(f"CHATHISTORY LATEST {b} * 3", f"CHATHISTORY LATEST {b} * 50")
+    first, last = alice.ids[-4], alice.ids[-1]
+    assert asked(f"AROUND {b} msgid={alice.ids[-2]} 3") == ["two", "three", "four"]
+    assert asked(f"BETWEEN {b} msgid={first} msgid={last} 10") == ["two", "three"]
+    assert asked(f"BETWEEN {b} msgid={last} msgid={first} 1") == ["three"]
+    assert asked(f"AFTER {b} msgid={first} 1") == ["two"]
+    assert asked(f"BEFORE {b} msgid={last} 1") == ["three"]
+
+
+def test_history_has_events_for_those_who_ask(place: IrcPlace) -> None:
+    caps = ("batch", "message-tags", "draft/chathistory")
+    alice, bob = place.member(*caps), place.member(*caps, "draft/event-playback")
+    room = f"#{alice.name}"
+    alice.do(f"JOIN {room}", f"PRIVMSG {room} :one")
+    bob.do(f"JOIN {room}", f"PRIVMSG {room} :two")
+    alice.do(f"TOPIC {room} :new")
+    bob.until("TOPIC")
+
+    def commands(client: IrcClient) -> list[str]:
+        lines = client.do(f"CHATHISTORY LATEST {room} * 10")
+        return [line.split(" ")[2] for line in lines if line.startswith("@batch=")]
+
+    assert commands(alice) == ["PRIVMSG", "PRIVMSG"]
+    assert commands(bob) == ["JOIN", "PRIVMSG", "JOIN", "PRIVMSG", "TOPIC"]
+
+
+def test_strangers_learn_nothing_of_a_private_room(place: IrcPlace) -> None:
+    """Neither members who are not in it nor guests, whatever they ask; and nothing they do reaches it."""
+    alice, bob, guest = place.member(), place.member("draft/chathistory", "batch", "message-tags"), place.guest("eve")
+    a, room = alice.name, f"#secret-{alice.name}"
+    alice.do(f"JOIN {room}", f"MODE {room} +i", f"TOPIC {room} :nobody knows", f"PRIVMSG {room} :secret")
+    for stranger in (bob, guest):
+        name = stranger.name
+        lines = stranger.do(
+            "LIST",
+            f"LIST {room}",
+            f"WHO {room}",
+            f"WHO {a}",
+            f"NAMES {room}",
+            f"TOPIC {room}",
+            f"MODE {room}",
+            f"MODE {room} +o {name}",
+            f"KICK {room} {a}",
+            f"INVITE {name} {room}",
+            f"WHOIS {a}",
+            f"ISON {a}",
+            f"USERHOST {a}",
+            f"MONITOR + {a}",
+            f"CHATHISTORY LATEST {room} * 10",
+            f"CHATHISTORY LATEST {a} * 10",
+            "CHATHISTORY TARGETS timestamp=2020-01-01T00:00:00.000Z timestamp=2120-01-01T00:00:00.000Z 9",
+            f"PRIVMSG {room} :let me in",
+            f"REDACT {room} {alice.msgid or a + '.x'}",
+            f"@+typing=active TAGMSG {room}",
+            f"@+draft/react=x;+reply={a}.x TAGMSG {room}",
+            f"PART {room}",
+        )
+        told = " ".join(lines)
+        assert "secret " not in told.replace(room, "")
+        assert "nobody knows" not in told
+        assert f"{a}!" not in told
+        assert f" 322 {name} {room} " not in told
+        assert f" 353 {name} " not in told
+        assert f"{SERVER} 302 {name} :" in lines
+        assert f"{SERVER} 731 {name} :{a}" in lines
+    assert alice.sync() == []
+
+
+def test_invitations_and_names_reach_others(place: IrcPlace) -> None:
+    """With invite-notify and setname; no list of names comes unasked with no-implicit-names."""
+    alice, bob, carol = (
+        place.member(),
+        place.member("invite-notify", "setname", "draft/no-implicit-names"),
+        place.member("account-tag", "extended-monitor", "away-notify"),
+    )
+    room = f"#{alice.name}"
+    alice.do(f"JOIN {room}")
+    assert bob.do(f"JOIN {room}") == [f"{who(bob)} JOIN {room}"]
+    alice.do(f"INVITE {carol.name} {room}", "SETNAME :Alice Miller")
+    lines = bob.until("SETNAME") + bob.sync()
+    assert f"{who(alice)} INVITE {carol.name} {room}" in lines or bob.until("INVITE")
+    assert f"{who(alice)} SETNAME :Alice Miller" in lines
+    assert bob.do("SETNAME :Bob") == [f"{who(bob)} SETNAME :Bob"]
+    assert carol.until("INVITE")[-1] == f"{who(alice)} INVITE {carol.name} {room}"
+    # Without a room in common, a member whom one has written to is watched.
+    carol.do(f"PRIVMSG {alice.name} :hello", f"MONITOR + {alice.name}")
+    alice.do(f"PRIVMSG {carol.name} :hi")
+    assert carol.until(":hi")[-1] == f"@account={alice.name} {who(alice)} PRIVMSG {carol.name} :hi"
+    alice.do("AWAY :lunch")
+    assert carol.until(" AWAY ")[-1] == f"{who(alice)} AWAY :lunch"

@@ -256,8 +256,14 @@ def _invite(session: IrcSession, who: bytes, room: bytes) -> Steps:
     answer = yield session.ask_room(room, b"invite", member=who)
     if answer.reason is not None:
         _refuse(session, room, answer.reason, who)
-    else:
-        session.numeric(b"341", who, room)
+        return
+    session.numeric(b"341", who, room)
+    answer = yield session.ask_room(room, b"members")
+    for each in answer.objects():
+        for other in session.place.sessions.get(each["name"].lower().encode(), ()):
+            if other is not session and other.caps & Cap.INVITE_NOTIFY and room.lower() in (other.channels or {}):
+                other.out.append(write_line(session.source, b"INVITE", who, room))
+                session.place.changed(other)
 
 
 def kick(session: IrcSession, message: IrcMessage) -> Steps | None:
@@ -297,9 +303,11 @@ def _kick(session: IrcSession, room: bytes, users: list[bytes], reason: bytes) -
 def mode(session: IrcSession, message: IrcMessage) -> Steps | None:
     """MODE: show or change what a room is, and who its moderators are."""
     target = message.params[0]
-    if is_room(target):
+    if is_room(target) and not session.account:
+        session.numeric(b"403", target, b"No such channel")
+    elif is_room(target):
         return _mode(session, target, message.params[1:])
-    if target.startswith(b"#"):
+    elif target.startswith(b"#"):
         session.numeric(b"403", target, b"No such channel")
     elif not is_name(target):
         session.numeric(b"401", target or b"*", b"No such nick")

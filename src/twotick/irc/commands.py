@@ -60,6 +60,7 @@ HANDLERS: Final[dict[Verb, Callable[[IrcSession, Head, bytes], None]]] = {
     Verb.ERROR: messages.take_error,
     Verb.TYPING: messages.take_typing,
     Verb.STATUS: queries.take_status,
+    Verb.PROFILE: queries.take_profile,
 }
 """What takes the frames of the exchange, by verb."""
 

@@ -293,4 +293,4 @@ def _markread(session: IrcSession, target: bytes, word: bytes) -> Steps:
         seq = max(seqs, default=0)
     if seq:
         quiet = None if session.caps & Cap.READ_RECEIPTS else b"yes"
-        session.frames.append(frame(Verb.READ, target, seq=seq, quiet=quiet))
+        session.submit(frame(Verb.READ, target, seq=seq, quiet=quiet))

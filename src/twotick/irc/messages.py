@@ -132,10 +132,11 @@ def _send(
     response = session.current
     if response is not None:
         response.waiting += 1
-    travels = b"".join(b"%b: %b\n" % (name.capitalize(), value) for name, value in headers.items())
-    session.frames.append(
-        b"SEND %b\nContent-length: %d\nId: %b\nTime: %b\n%b\n%b" % (target, len(body), identifier, time, travels, body)
-    )
+    travels = b"Time: %b\n" % time
+    for name, value in headers.items():
+        travels += b"%b: %b\n" % (name.capitalize(), value)
+    said = {b"content-length": b"%d" % len(body), b"id": identifier, b"time": time, **headers}
+    session.frames.append((session.place.heads.head_of_send(target, said, len(body), travels), body))
     if session.pending is None:
         session.pending = {}
     session.pending[identifier] = SentMessage(
@@ -154,7 +155,7 @@ def tagmsg(session: IrcSession, message: IrcMessage) -> None:
             continue
         typing = tags.get(b"+typing", tags.get(b"+draft/typing"))
         if typing == b"active" and session.account:
-            session.frames.append(frame(Verb.TYPING, target))
+            session.submit(frame(Verb.TYPING, target))
         about = reference(next((tags[tag] for tag in _REPLY_TAGS if tag in tags), b""))
         if not about:
             continue
@@ -343,7 +344,7 @@ def message_lines(session: IrcSession, head: Head, body: bytes, target: bytes) -
     """Return the lines of a FORWARD that is no event."""
     headers = head.headers
     time = headers.get(b"time", b"")
-    is_member = is_room(target) or (head.key in session.place.sessions and not _is_irc_guest(session, head.key))
+    is_member = session.caps & Cap.ACCOUNT_TAG != 0 and (is_room(target) or session.place.is_member(head.key))
     tags = tags_of(session, head.name, head.id, time, headers, is_member=is_member)
     source = session.source_of(head.name)
     if b"deletes" in headers:
@@ -358,10 +359,6 @@ def message_lines(session: IrcSession, head: Head, body: bytes, target: bytes) -
     if b"edits" in headers:
         body = b"* edited: " + body
     return lines_of(session, head.name, target, _with_file(headers, body), headers, tags)
-
-
-def _is_irc_guest(session: IrcSession, key: bytes) -> bool:
-    return not session.place.sessions[key][0].account
 
 
 def _with_file(headers: dict[bytes, bytes], body: bytes) -> bytes:

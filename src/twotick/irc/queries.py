@@ -163,14 +163,23 @@ def whowas(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 
 def userhost(session: IrcSession, message: IrcMessage) -> Steps | None:
-    """USERHOST: the addresses of users, which are all the server's."""
-    found = [
-        b"%b=+%b@%b" % (name, name.lower(), session.place.server)
-        for name in message.params[:5]
-        if is_name(name) and (session.is_own(name) or name.lower() in session.place.sessions)
-    ]
-    session.numeric(b"302", b" ".join(found))
+    """USERHOST: the addresses of users who are connected, which are all the server's."""
+    names = message.params[:5]
+    if session.account:
+        return _userhost(session, names)
+    _write_userhost(session, filter(session.is_own, names))
     return None
+
+
+def _userhost(session: IrcSession, names: Iterable[bytes]) -> Steps:
+    answer = yield frame(Verb.STATUS, id=QUESTION)
+    states = _states(answer.objects())
+    _write_userhost(session, [name for name in names if session.is_own(name) or _is_online(states, name)])
+
+
+def _write_userhost(session: IrcSession, names: Iterable[bytes]) -> None:
+    host = session.place.server
+    session.numeric(b"302", b" ".join(b"%b=+%b@%b" % (name, name.lower(), host) for name in names))
 
 
 def ison(session: IrcSession, message: IrcMessage) -> Steps | None:
@@ -227,17 +236,31 @@ def setname(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 
 def _setname(session: IrcSession, name: bytes) -> Steps:
+    before, session.realname = session.realname, name  # the news of it may come before the answer
     if session.account:
         answer = yield frame(Verb.PROFILE, id=QUESTION, display=name)
         if answer.reason is not None:
+            session.realname = before
             session.fail(b"SETNAME", b"INVALID_REALNAME", answer.reason)
             return
-    session.realname = name
     if session.caps & Cap.SETNAME:
         session.reply(write_line(session.source, b"SETNAME", name))
 
 
 # News of others
+
+
+def take_profile(session: IrcSession, head: Head, _body: bytes) -> None:
+    """Take PROFILE: a member wants to be called something else."""
+    name = head.name
+    if not name or not session.live or not session.caps & Cap.SETNAME:
+        return
+    display = head.headers.get(b"display") or name
+    if session.is_own(name):
+        if display == session.realname:
+            return
+        session.realname = display
+    session.out.append(write_line(session.source_of(name), b"SETNAME", display))
 
 
 def take_status(session: IrcSession, head: Head, _body: bytes) -> None:
@@ -257,7 +280,8 @@ def take_status(session: IrcSession, head: Head, _body: bytes) -> None:
                 session.source_of(name) if is_online else name,
             )
         )
-    if session.caps & Cap.AWAY_NOTIFY and (session.channels or watched):
+    session.place.note_member(name)
+    if session.caps & Cap.AWAY_NOTIFY and (session.channels or (watched and session.caps & Cap.EXTENDED_MONITOR)):
         texts = {b"here": (), b"away": (_away_text(session, name),)}.get(state, (b"not connected",))
         session.out.append(write_line(session.source_of(name), b"AWAY", *texts))
 

@@ -262,7 +262,11 @@ def _complete(session: IrcSession) -> Steps:
     session.welcome = True
     _write_welcome(session)
     if session.account:
-        yield frame(Verb.STATUS, id=QUESTION, state=b"here")
+        answer = yield frame(Verb.STATUS, id=QUESTION, state=b"here")
+        for each in answer.objects():
+            session.place.note_member(each["name"].encode())
+        if session.caps & Cap.SETNAME:
+            yield frame(Verb.PROFILE, id=QUESTION)  # from now on the client is told of changes (rule 18.3)
         yield from enter_rooms(session)
     session.go_live()
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from twotick.irc.capabilities import Cap
 from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
-from twotick.wire import Frame, Head, Verb, frame, time_text
+from twotick.wire import Frame, Head, HeadCache, Parser, Verb, frame, time_text
 
 QUESTION: Final = b"q"
 """The Id of every question; one is under way at a time."""
@@ -26,7 +26,7 @@ WINDOW: Final = 64
 """How many entries may be on their way to a client that has not answered a PING."""
 
 _AT_ONCE: Final = 16
-"""Entries after which a client is asked at once."""
+"""Entries after which a client is asked at once. After fewer, it is asked once between two ticks."""
 
 _PATIENCE: Final = 2.0
 """Seconds until a client is asked that has never answered a PING, and until a command no longer waits for messages."""
@@ -34,8 +34,16 @@ _PATIENCE: Final = 2.0
 _MISSED: Final = 60.0
 """Seconds after which a message is shown with its time to a client that is not told times."""
 
-_MOST_MARKS: Final = 65536
-"""How many times of reading are kept."""
+_MOST_MARKS: Final = 256
+"""Of how many conversations of a member the times of reading are kept. So no member makes others lose theirs."""
+
+_MOST_MARKED: Final = 4096
+"""Of how many members they are kept."""
+
+_ANY_LENGTH: Final = 1 << 33
+
+_MOST_KNOWN: Final = 65536
+"""How many names are known to be those of members."""
 
 _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
@@ -156,6 +164,7 @@ class IrcPlace:
         handlers: what takes the frames of the exchange.
         started: when the server has started.
         now: the time of the event loop at the last tick.
+        heads: reads the frames that the exchange writes, and makes those that it is given.
         recently: a minute before the last tick, as frames have it: what came before was missed by who gets it now.
         sessions: the sessions of each name, in lower case.
         waiting: the sessions that have something to do at a tick.
@@ -184,12 +193,26 @@ class IrcPlace:
         self.recently = b""
         self.sessions: dict[bytes, list[IrcSession]] = {}
         self.waiting: dict[IrcSession, float] = {}
+        self.heads = HeadCache(_ANY_LENGTH)
+        self._written = Parser(self.heads)
+        self._milliseconds = 0
+        self._time = b""
+        self._members: dict[bytes, None] = {}
         self._devices: dict[tuple[bytes, bytes], IrcSession] = {}
-        self._marks: dict[tuple[bytes, bytes], bytes] = {}
+        self._marks: dict[bytes, dict[bytes, bytes]] = {}
 
     def time(self) -> bytes:
         """Return the time of day, as frames and tags have it."""
-        return time_text(self.clock())
+        now = self.clock()
+        milliseconds = int(now * 1000)
+        if milliseconds != self._milliseconds:
+            self._milliseconds = milliseconds
+            self._time = time_text(now)
+        return self._time
+
+    def read(self, data: bytes) -> list[Frame]:
+        """Return the frames that the exchange has written to a connection, which are always whole."""
+        return self._written.feed(data)
 
     def tick(self, now: float) -> None:
         """Note the time of the event loop."""
@@ -207,14 +230,21 @@ class IrcPlace:
         Returns:
             Up to when it has; empty if that is not known.
         """
-        key = name.lower(), target.lower()
-        known = self._marks.get(key, b"")
+        marks = self._marks.get(name.lower(), {})
+        known = marks.get(target.lower(), b"")
         if time > known:
-            self._marks.pop(key, None)
-            self._marks[key] = time
-            if len(self._marks) > _MOST_MARKS:
-                del self._marks[next(iter(self._marks))]
+            _put_last(marks, target.lower(), time, _MOST_MARKS)
+            _put_last(self._marks, name.lower(), marks, _MOST_MARKED)
         return max(time, known)
+
+    def note_member(self, name: bytes) -> None:
+        """Note that a name is that of a member."""
+        _put_last(self._members, name.lower(), None, _MOST_KNOWN)
+
+    def is_member(self, key: bytes) -> bool:
+        """Return whether a name, in lower case, is known to be that of a member: no guest can have it then."""
+        sessions = self.sessions.get(key)
+        return key in self._members if sessions is None else bool(sessions[0].account)
 
     def changed(self, session: "IrcSession") -> None:
         """Let a session write soon what another one has left for it."""
@@ -288,6 +318,7 @@ class IrcSession:
     __slots__ = (
         "_acknowledged",
         "_answers",
+        "_asked",
         "_held",
         "_is_done",
         "_is_taking",
@@ -336,7 +367,7 @@ class IrcSession:
         self.place = place
         self.address = address
         self.out: list[bytes] = []
-        self.frames: list[bytes] = []
+        self.frames: list[Frame] = []
         self.ended = False
         self.caps = 0
         self.nick = self.user = self.realname = self.password = b""
@@ -366,6 +397,7 @@ class IrcSession:
         self._prefix = b""
         self._last_id = 0
         self._written = self._pinged = self._acknowledged = self._unanswered = 0
+        self._asked = -1.0  # the tick in which the client was asked last
         self._answers = self._is_taking = self._is_done = False
         self._senders: deque[bytes] | None = None
 
@@ -497,22 +529,24 @@ class IrcSession:
             command = self.place.commands.get(message.command)
             if self.pending and patient and not (command is not None and command.passes):
                 self._next = message
-                self._wait()
+                self._wait(_PATIENCE)
                 break
             self._next = None
             self._run(message, command)
         self._settle()
 
-    def _wait(self) -> None:
-        self.place.waiting.setdefault(self, self.place.now + _PATIENCE)
+    def _wait(self, seconds: float) -> None:
+        waiting, due = self.place.waiting, self.place.now + seconds
+        if due < waiting.get(self, due + 1.0):
+            waiting[self] = due
 
     def _settle(self) -> None:
         """Ask the client whether it has what was written."""
         if self._written > self._acknowledged and not self._pinged and not self.ended:
-            if self._answers or self._unanswered >= _AT_ONCE:
+            if self._unanswered >= _AT_ONCE or (self._answers and self._asked != self.place.now):
                 self._ping()
             else:
-                self._wait()
+                self._wait(0.0 if self._answers else _PATIENCE)
 
     # Commands
 
@@ -584,7 +618,7 @@ class IrcSession:
                 self._finish()
             return
         self._items = []
-        self.frames.append(question)
+        self.submit(question)
 
     def _finish(self) -> None:
         if self.expected:
@@ -682,6 +716,7 @@ class IrcSession:
 
     def _ping(self) -> None:
         self._pinged = self._written
+        self._asked = self.place.now
         self._unanswered = 0
         self.out.append(b"PING :%b%d\r\n" % (_PREFIX, self._pinged))
 
@@ -691,18 +726,30 @@ class IrcSession:
             return
         self._answers = True
         if self.account:
-            self.frames.append(frame(Verb.RECEIVED, self.name, seq=self._pinged))
+            self.submit(frame(Verb.RECEIVED, self.name, seq=self._pinged))
         elif self._senders is not None:
-            for _ in range(self._pinged - self._acknowledged):
-                self.frames.append(b"RECEIVED %b\n\n" % self._senders.popleft())
+            number = self._pinged - self._acknowledged
+            self.submit(b"".join([b"RECEIVED %b\n\n" % self._senders.popleft() for _ in range(number)]))
         self._acknowledged = self._pinged
         self._pinged = 0
 
     # Questions
 
+    def submit(self, data: bytes) -> None:
+        """Leave a frame for the exchange."""
+        self.frames += Parser(self.place.heads).feed(data)
+
     def ask_room(self, name: bytes, do: bytes | None = None, **headers: bytes | int | None) -> bytes:
         """Return a question about a room."""
         return frame(Verb.ROOM, name, None, b"", id=QUESTION, do=do, **headers)
+
+
+def _put_last(known: dict[bytes, Any], key: bytes, value: Any, most: int) -> None:
+    """Note a value as the newest one; the oldest one is forgotten if there are too many."""
+    known.pop(key, None)
+    known[key] = value
+    if len(known) > most:
+        del known[next(iter(known))]
 
 
 def _tagged(line: bytes, tag: bytes) -> bytes:

@@ -15,14 +15,11 @@ from typing import Any, Final, Protocol, cast
 from twotick.irc import IrcPlace, IrcSession, equip
 from twotick.server.connection import ConnectionHost, SocketConnection, client_address
 from twotick.server.options import ServerOptions, public_name
-from twotick.wire import HeadCache, Parser
 
 _WITHOUT_TLS: Final = b"ERROR :Closing link: this port speaks TLS, and the connection is without\r\n"
 
 _ROUNDS: Final = 4
 """How often in `peer_timeout` connections are looked at that may be silent."""
-
-_ANY_LENGTH: Final = 1 << 33
 
 
 class IrcHost(ConnectionHost, Protocol):
@@ -74,7 +71,8 @@ class IrcConnection(SocketConnection):
 
     def write(self, data: bytes) -> None:
         """Take frames of the exchange."""
-        self.session.take(self._gateway.read(data))
+        session = self.session
+        session.take(session.place.read(data))
         self._gateway.go_on_soon(self)
 
     def writelines(self, parts: Iterable[bytes]) -> None:
@@ -132,8 +130,7 @@ class IrcConnection(SocketConnection):
     def _submit(self) -> None:
         """Give the exchange the frames of the session."""
         session = self.session
-        frames = self._parser.feed(b"".join(session.frames))
-        session.frames.clear()
+        frames, session.frames = session.frames, []
         if self._untaken:
             self._untaken += (*frames,)
         else:
@@ -211,16 +208,11 @@ class IrcGateway:
                 max_body=options.limits.max_body,
             )
         )
-        self._parser = Parser(HeadCache(_ANY_LENGTH))
         self._connections: dict[IrcSession, IrcConnection] = {}
         self._going_on: dict[IrcConnection, None] = {}
         self._is_scheduled = False
         self._round = options.limits.exchange.peer_timeout / _ROUNDS
         self._next_round = self._loop.time() + self._round
-
-    def read(self, data: bytes) -> Any:
-        """Return the frames that the exchange has written to a connection, which are always whole."""
-        return self._parser.feed(data)
 
     def go_on_soon(self, connection: IrcConnection) -> None:
         """Let a connection go on when the server has flushed."""

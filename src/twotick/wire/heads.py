@@ -238,6 +238,19 @@ class HeadCache:
             self.heads[text] = head
         return head
 
+    def head_of_send(self, recipient: bytes, headers: dict[bytes, bytes], size: int, travels: bytes) -> Head:
+        """Return the head of a SEND without reading it, for a sender in the same process.
+
+        Args:
+            recipient: a user or a room.
+            headers: the values, by the header's name in lower case, with Content-length.
+            size: the value of Content-length.
+            travels: the lines of the headers that go along to the recipient.
+        """
+        line = b"SEND " + recipient
+        start = self._start_lines.get(line) or self._read_start_line(line)
+        return _UNCLEAR if start is None else Head(start, headers, size, travels)
+
     def _read_start_line(self, line: bytes) -> StartLine | None:
         start = read_start_line(line)
         if start is not None and self._is_worth_keeping(line, start.verb):
