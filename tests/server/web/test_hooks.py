@@ -18,10 +18,22 @@ from twotick.exchange import InvalidEndpoint
 from twotick.server.web.hooks.payload import answer_of, parse_hook_url
 from twotick.server.web.hooks.runner import HookRunner
 from twotick.server.web.push.posting import Poster
-from twotick.store import DropHook, Hook, Letter, ListHooks, ListLetters, PostLettersAgain, SetHook
+from twotick.store import (
+    AddBot,
+    DropHook,
+    Hook,
+    Letter,
+    ListHooks,
+    ListLetters,
+    PostLettersAgain,
+    SetBotRight,
+    SetDisabled,
+    SetHook,
+)
 
 SECRET = b"whsec_test"
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
 
 
 def answering(text: str, kind: str = "application/json", status: int = 200) -> bytes:
@@ -138,8 +150,7 @@ async def test_a_message_is_posted_and_signed_and_the_answer_is_the_reply() -> N
 
 
 async def test_what_is_not_taken_for_now_is_posted_again_in_order() -> None:
-    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
-    async with hooked(busy, b"nonsense\r\n\r\n", b"", OK) as (_, alice, there):
+    async with hooked(BUSY, b"nonsense\r\n\r\n", b"", OK) as (_, alice, there):
         first = await alice.send("bot", "first")
         second = await alice.send("bot", "second")
         await second.delivered()
@@ -262,6 +273,44 @@ async def test_a_name_that_leads_into_the_own_network_is_refused(monkeypatch: py
         (letter,) = await letters(chat, 1)
         assert letter.reason == "it has an address of this machine or of a private network"
         assert there.got == []
+
+
+async def test_what_is_deleted_meanwhile_is_not_posted_again() -> None:
+    async with hooked(BUSY) as (_, alice, there):
+        first = await alice.send("bot", "first")
+        await until(lambda: len(there.got) > 1)
+        await alice.delete("bot", first.id)
+        await first.delivered()  # the hook is done with it, although it is still busy
+        there.answers = [OK]
+        await (await alice.send("bot", "second")).delivered()
+        assert set(there.texts[:-1]) == {"first"}
+        assert there.texts[-1] == "second"
+
+
+async def test_what_a_bot_may_not_read_any_more_is_not_posted_again() -> None:
+    async with endpoint(BUSY) as there, chatting("alice") as chat, chat.join("alice") as alice:
+        bot = await ask(chat, AddBot("bot", 1.0))
+        await ask(chat, SetBotRight(bot.number, "alice", True, True, 1.0))
+        await hook(chat, f"http://127.0.0.1:{there.port}/")
+        sent = await alice.send("bot", "first")
+        await until(lambda: len(there.got) > 1)
+        await ask(chat, SetBotRight(bot.number, "alice", True, False, 1.0))
+        await sent.delivered()
+        assert set(there.texts) == {"first"}
+
+
+async def test_the_hook_of_a_disabled_member_is_not_served() -> None:
+    async with hooked() as (chat, alice, there):
+        await alice.create_room("#team", public=True)
+        async with chat.join("bot") as bot:
+            await bot.join_room("#team")
+        await (await alice.send("#team", "first")).delivered()
+        await ask(chat, SetDisabled("bot", True, 1.0))
+        await until(lambda: chat.server.exchange.members_connected == 1)  # alice
+        await alice.send("#team", "second")
+        assert there.texts == ["first"]
+        await ask(chat, SetDisabled("bot", False, 1.0))
+        await until(lambda: there.texts == ["first", "second"])
 
 
 async def test_a_hook_that_is_taken_away_gets_nothing_more() -> None:

@@ -20,7 +20,10 @@ from twotick.server.web.hooks.payload import answer_of, message_id, parse_hook_u
 from twotick.server.web.push.posting import Poster, ServiceAnswer, ServiceUnreachable
 from twotick.store import (
     AddLetter,
+    BotMember,
     DropLetter,
+    Fetch,
+    FindBot,
     Hook,
     Letter,
     ListHooks,
@@ -119,7 +122,9 @@ class HookRunner:
             return
         if not self._host.exchange.neighbours.leads:
             hooks = []  # another server on the same database posts
-        wanted = {(hook.member.number, hook.url, hook.secret): hook for hook in hooks}
+        # The exchange does not know that the device of a hook is one: no token of it could be withdrawn.
+        served = [hook for hook in hooks if not hook.member.disabled]
+        wanted = {(hook.member.number, hook.url, hook.secret): hook for hook in served}
         for key in [key for key in self._working if key not in wanted]:
             self._working.pop(key)[0].cancel()
         for key, hook in wanted.items():
@@ -139,6 +144,18 @@ class HookRunner:
 
         self._ask(request, tell)
         return await answer
+
+    async def _is_wanted(self, hook: Hook, head: Head, seq: int) -> bool:
+        """Return whether a message is to be posted again: it is not deleted, and the member may still read it."""
+        fetch = Fetch(hook.member.number, seq - 1, 1, 1)
+        while isinstance(found := await self._store(fetch), StoreError):  # noqa: ASYNC110 # the disk may be full
+            await asyncio.sleep(self.wait(0))
+        entries = [entry for entry in found.entries if entry.seq == seq]
+        if not entries or entries[0].headers.startswith(b"Deleted: "):
+            return False
+        bot = await self._store(FindBot(hook.member.number))
+        peer = head.headers.get(b"to", head.name).decode().lower()
+        return not isinstance(bot, BotMember) or any(each.reads and each.name.lower() == peer for each in bot.rights)
 
     async def _work(self, hook: Hook, again: asyncio.Event) -> None:
         """Post what a member gets, until the hook is taken away."""
@@ -165,7 +182,8 @@ class HookRunner:
         """Post a message, again and again if need be.
 
         Returns:
-            The text of the hook's answer; empty for none.
+            The text of the hook's answer; empty for none, and if the message was deleted meanwhile, or the member may
+            not read it any more.
 
         Raises:
             _NotTaken: the hook will not take it.
@@ -202,6 +220,8 @@ class HookRunner:
                 next_log = now + _LOG
                 log.warning("a hook does not take a message", hook=hook.member.name, reason=why, again_in=int(wait))
             await asyncio.sleep(wait)
+            if not await self._is_wanted(hook, head, seq):
+                return ""
 
     async def give_up(self, hook: Hook, seq: int, why: str) -> None:
         """Keep a message that a hook will not take as a letter."""
