@@ -43,6 +43,7 @@ async def say(_: BotMessage, room: str, *, text: str) -> str:
         (deploy, "web live many", "COUNT is a whole number, not many"),
         (deploy, "web live " + "9" * 5000, "COUNT is a whole number, not " + "9" * 40 + "..."),
         (deploy, "web live 1 2", "there is no place for 2"),
+        (deploy, "web live " + "9" * 400, "web live " + "9" * 400),
         (add, "1 2.5", "3.5"),
         (add, "", "0"),
         (add, "1 nan", "NUMBERS is a number, not nan"),

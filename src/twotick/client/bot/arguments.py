@@ -69,7 +69,7 @@ class Parameter:
             found = self.kind(word)
         except ValueError:
             found = math.nan
-        if self.kind is not str and not math.isfinite(found):
+        if isinstance(found, float) and not math.isfinite(found):
             raise WrongArguments(f"{self._shown} is {_KINDS[self.kind]}, not {_short(word)}")
         return found
 
