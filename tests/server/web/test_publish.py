@@ -242,6 +242,18 @@ async def test_the_answer_waits_until_a_device_has_the_message(program: Program)
         taking.cancel()
 
 
+def test_programs_that_wait_and_hang_up_do_not_keep_others_from_publishing(program: Program) -> None:
+    head = f"POST /bob?until=read&wait=60 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {program.tokens['many']}"
+    assert program.server.page is not None
+    before = len(program.entries())
+    for _ in range(520):  # more than may be stored at once
+        with closing(socket.create_connection(program.server.page, PATIENCE)) as connection:
+            connection.sendall(f"{head}\r\nContent-Length: 1\r\n\r\nx".encode())
+    while len(program.entries()) < before + 520:
+        assert program.server.running
+    assert program.ask("/bob", "from another", bot="many")[0] == 200
+
+
 def test_what_comes_again_is_sent_once(program: Program, news: Any) -> None:
     for _ in range(2):
         assert program.ask("/bob", "once", bot="one", idempotency_key="job 7")[0] == 200

@@ -12,8 +12,11 @@ from typing import Any, Final
 from twotick.server.connection import ConnectionHost, SocketConnection
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
 
-_MOST_WAITING: Final = 512
-"""The messages of a connection that may wait for an answer."""
+_MOST_STORED: Final = 512
+"""The messages of a connection that may be stored at once."""
+
+_MOST_WAITING: Final = 4096
+"""The messages of a connection that may wait until they are delivered or read; programs may be gone meanwhile."""
 
 _MOST_HELD: Final = 4 << 20
 """The bytes that may wait on a connection."""
@@ -168,6 +171,7 @@ class BotSession:
         self._loop = asyncio.get_running_loop()
         self._parser = Parser(HeadCache(1 << 10, 0))
         self._waiting: dict[bytes, list[_Sending]] = {}
+        self._stored = 0  # how many messages are being stored
         self.is_over = False
         self.used = self._loop.time()
         wire = _Wire(self._take)
@@ -201,25 +205,34 @@ class BotSession:
             wait: the seconds to wait for that once it is accepted.
 
         Returns:
-            How far it has got.
+            How far it has got; it is not waited for that if too many messages wait already.
         """
         if self.is_over:
             return _LOST
-        if len(self._waiting) >= _MOST_WAITING or self._link.held > _MOST_HELD:
+        if self._stored >= _MOST_STORED or self._link.held > _MOST_HELD:
             return _BUSY
         self.used = self._loop.time()
         key = identifier.encode()
         sending = _Sending()
         self._waiting.setdefault(key, []).append(sending)
         try:
-            self._write(recipient, key, body, headers)
-            await sending.changed.wait()
-            await self._reach(sending, STATES.index(until), self._loop.time() + wait)
+            await self._store(sending, lambda: self._write(recipient, key, body, headers))
+            if len(self._waiting) <= _MOST_WAITING:
+                await self._reach(sending, STATES.index(until), self._loop.time() + wait)
         finally:
             self._waiting[key].remove(sending)
             if not self._waiting[key]:
                 del self._waiting[key]
         return sending.outcome
+
+    async def _store(self, sending: "_Sending", write: Callable[[], None]) -> None:
+        """Wait until a message is stored, or has failed."""
+        self._stored += 1
+        try:
+            write()
+            await sending.changed.wait()
+        finally:
+            self._stored -= 1
 
     async def _reach(self, sending: "_Sending", level: int, deadline: float) -> None:
         """Wait until a message has got so far, or has failed, or until a time on the clock of the event loop."""
