@@ -292,10 +292,12 @@ def reset(store: Store, name: str, seconds: float = _DAY) -> str:
 
     Raises:
         Malformed: the name is not a valid one (rule 4.1).
-        AdminError: there is no such member, or it is disabled.
+        AdminError: there is no such member, or it is disabled, or a bot.
         StoreError: it cannot be stored.
     """
     member = find(store, name)
+    if member.is_bot:
+        raise AdminError(f"{member.name} is a bot, which has tokens only: see 'twotick bot token'")
     if member.disabled:
         raise AdminError(f"{member.name} is disabled: enable the member first with 'twotick user enable {member.name}'")
     code = new_invitation()

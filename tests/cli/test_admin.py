@@ -123,6 +123,10 @@ def test_all_that_the_page_does_takes_effect_at_once(operator: Operator) -> None
         (device,) = page.ask("GET", "devices", {"name": "alice"})[1]
         page.act("revoke", name="alice", device=device["name"])
         assert page.ask("GET", "devices", {"name": "alice"})[1] == []
+        operator.do("bot", "add", "helper", "--to", "alice")
+        assert page.ask("POST", "reset", {"name": "helper"})[0] == 409, "a bot has no password"
+        assert operator.run("user", "reset", "helper").returncode == 65
+        operator.do("user", "remove", "helper", "--yes")
         page.act("rename", name="bob", display="Bob B.")
         assert page.ask("POST", "rename", {"name": "bob", "display": "a\u202eb"})[0] == 400
         (bob,) = page.ask("GET", "members", {"find": "BO"})[1]["members"]

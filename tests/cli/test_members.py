@@ -323,6 +323,8 @@ def test_a_reset_signs_out_and_lets_the_member_set_a_password(operator: Operator
     assert [outcome(server, "alice", each) for each in (bearer(token), basic("alice", PASSWORD))] == [OUT, OUT]
     (listed,) = [json.loads(line) for line in operator.do("user", "invitations", "--json").splitlines()]
     assert (listed["resets"], len(listed["id"])) == ("alice", 12)
+    lost, code = code, operator.do("user", "reset", "alice").removesuffix("\n")
+    assert outcome(server, "alice", basic("alice", "battery staple"), sign_up=lost) == OUT, "a new code replaces it"
     operator.add("carol")
     new = "battery staple"
     assert outcome(server, "carol", basic("carol", new), sign_up=code) == OUT

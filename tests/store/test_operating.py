@@ -30,12 +30,14 @@ from twotick.store import (
     LoginProof,
     Member,
     MemberAct,
+    OpenDevice,
     PushLook,
     PushSubscription,
     RemoveMember,
     SetDisabled,
     SetDisplay,
     SetOperator,
+    SetPassword,
     SetProfile,
     SetPush,
     SignOut,
@@ -69,6 +71,7 @@ def test_nothing_reaches_a_disabled_member_alone_and_all_that_was_accepted_waits
     assert acts(asker) == (MemberAct(bob, ActKind.SIGN_OUT, "", "the account was disabled"),)
     for proof in (LoginProof(b"token"), LoginProof(None, "")):
         assert asker.refusal(CheckLogin(bob, proof)) == "this account is disabled: ask the operator of the server"
+    assert asker.refusal(OpenDevice(bob, "hook", 0, NOW)).startswith("this account is disabled"), "without a credential"
     found: Any = asker.ask(FindToken(b"token"))
     assert (found[0].disabled, asker.ask(FindMember("bob"))) == (True, found[0])
     assert asker.refusal(asker.append("alice", "bob", id=b"m2")) == "bob is disabled, and cannot get messages"
@@ -127,6 +130,17 @@ def test_a_code_resets_the_password_of_its_member_once(asker: Asker) -> None:
     assert isinstance(found, Member)
     assert (found.name, found.password) == ("bob", "new")
     assert asker.refusal(AddMember("bob", "x", NOW, None, b"reset")) == taken
+    for earlier in ("a code is used", "a password is set"):
+        for code in (b"first", b"second"):
+            asker.ask(AddInvitation(code, NOW + 60, bob))
+        if earlier == "a code is used":
+            asker.ask(SetDisabled("bob", True, NOW))
+            assert asker.refusal(AddMember("bob", "x", NOW, None, b"second")).startswith("this account is disabled")
+            asker.ask(SetDisabled("bob", False, NOW))
+            assert isinstance(asker.ask(AddMember("bob", "new", NOW, None, b"second")), Member)
+        else:
+            asker.ask(SetPassword("bob", "other"))
+        assert asker.refusal(AddMember("bob", "x", NOW, None, b"first")) == taken, earlier
     assert asker.ask(WithdrawInvitation(b"other"))
     assert not asker.ask(WithdrawInvitation(b"other"))
 

@@ -292,6 +292,8 @@ class OperatorPage:
 
     async def _reset(self, operator: Member, query: Query) -> Any:
         member = await self._find(query, operator)
+        if member.is_bot:
+            raise _Refused(409, f"{member.name} is a bot, which has tokens only: see 'twotick bot token'")
         if member.disabled:
             raise _Refused(409, f"{member.name} is disabled: enable the member first")
         code = new_invitation()

@@ -146,15 +146,11 @@ class AccountRepository:
 
     def _reset(self, member: Member, request: AddMember) -> Member:
         """Set a new password for a member, with a code that the operator has given out."""
-        used = self._tables.direct(
-            "DELETE FROM invitation WHERE digest = ? AND member = ? AND expires > ?",
-            (request.reset or b"", member.number, request.time),
-        )
-        if not used.rowcount:
+        if not self._find_reset(FindReset(member.name, request.reset or b"", request.time)):
             raise NotAllowed(f"{request.name} is a member already", "taken")
-        if member.disabled:
+        if member.disabled:  # the code stays good until the member is enabled
             raise NotAllowed(DISABLED, "disabled")
-        self._tables.direct("UPDATE member SET password = ? WHERE number = ?", (request.password, member.number))
+        self._set_password(SetPassword(member.name, request.password))
         return replace(member, password=request.password)
 
     def _find_reset(self, request: FindReset) -> bool:
@@ -166,9 +162,12 @@ class AccountRepository:
         return row is not None
 
     def _set_password(self, request: SetPassword) -> bool:
-        changed = self._tables.direct(
-            "UPDATE member SET password = ? WHERE folded = ?", (request.password, request.name.lower())
+        """Set a password; a code that was given out to set one is void from then on."""
+        folded = request.name.lower()
+        self._tables.direct(
+            "DELETE FROM invitation WHERE member = (SELECT number FROM member WHERE folded = ?)", (folded,)
         )
+        changed = self._tables.direct("UPDATE member SET password = ? WHERE folded = ?", (request.password, folded))
         return changed.rowcount > 0
 
     def _add_invitation(self, request: AddInvitation) -> None:
@@ -218,6 +217,8 @@ class AccountRepository:
         if request.credential is not None:
             self._check_credential(request.member, request.credential)
         box = self._check_device(request.member, request.device)
+        if box.disabled:  # also a device that needs no credential, such as a hook
+            raise NotAllowed(DISABLED, "disabled")
         cursor = box.cursors.get(request.device)
         if cursor is None:  # it begins at the end of the log, but before the first message that waits (rule 11.2)
             if ledger.skip_delivered(box):
