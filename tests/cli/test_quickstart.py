@@ -1,10 +1,12 @@
 """`twotick quickstart`, and `twotick cert` with a certificate authority."""
 
+import os
 import re
 import signal
 import socket
 import ssl
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from tests.cli import authority
 from tests.cli.commands import environment, run, started
 from tests.cli.operating import PASSWORD, address, basic, log_in
 from tests.store.postgres_server import free_port
-from twotick.quickstart import Hand, NotSetUp, Place, ServerPlan, set_up, system_place
+from twotick.quickstart import Hand, NotSetUp, Place, ServerPlan, own_place, set_up, system_place
 from twotick.quickstart.setting_up import why_self_signed
 from twotick.server.issuing import CertificateOrder, is_due, read_order
 from twotick.server.tls import TlsError
@@ -108,7 +110,11 @@ def test_an_authority_that_is_away_is_one_clear_line_and_leaves_no_certificate(n
 
 def test_a_server_without_a_public_name_gets_a_certificate_of_its_own(newcomer: Newcomer) -> None:
     command = ["quickstart", "chat.example", *newcomer.where]
-    first = run(*command)
+    mask = os.umask(0)
+    try:
+        first = run(*command)
+    finally:
+        os.umask(mask)
     assert (first.returncode, first.stderr) == (0, "")
     assert "certificate  self-signed, since chat.example is no public name\n" in first.stdout
     assert "members      left out: add the first with twotick user add NAME --config " in first.stdout
@@ -122,6 +128,9 @@ def test_a_server_without_a_public_name_gets_a_certificate_of_its_own(newcomer: 
         "guests": False,
         "backup_folder": str(newcomer.data / "backups"),
     }
+    modes = {each.relative_to(newcomer.folder): each.stat().st_mode for each in newcomer.folder.rglob("*")}
+    assert [each for each, mode in modes.items() if mode & 0o022] == [], "no one else can change them"
+    assert [modes[Path(each)] & 0o777 for each in ("data", "data/tls", "data/tls/key.pem")] == [0o700, 0o700, 0o600]
     before = newcomer.files()
     again = run(*command)
     assert (again.returncode, again.stderr) == (0, "")
@@ -183,10 +192,16 @@ def test_units_that_are_there_stay_as_they_are(machine: Place, tmp_path: Path) -
     assert any("twotick-certificate.timer is there" in line for line in lines)
 
 
-def test_a_service_that_could_not_run_is_not_set_up(machine: Place) -> None:
-    hidden = Place(machine.settings, machine.data, "twotick", machine.units, Path("/home/me/venv/bin/twotick"))
-    with pytest.raises(NotSetUp, match="the service cannot run /home/me/venv/bin/twotick, because it sees no folders"):
-        set_up(ServerPlan("chat.example.org"), hidden, Hand(print, dry=False))
+@pytest.mark.parametrize(
+    ("program", "problem"),
+    [
+        ("/home/me/venv/bin/twotick", "the service cannot run /home/me/venv/bin/twotick, because it sees no folders"),
+        ("/opt/it's/twotick", "systemd runs no program with quotes or backslashes in its name, such as /opt/it's/"),
+    ],
+)
+def test_a_service_that_could_not_run_is_not_set_up(machine: Place, program: str, problem: str) -> None:
+    with pytest.raises(NotSetUp, match=problem):
+        set_up(ServerPlan("chat.example.org"), replace(machine, program=Path(program)), Hand(print, dry=False))
     assert not any(machine.data.parent.iterdir())
 
 
@@ -213,6 +228,10 @@ def test_settings_that_are_there_are_not_changed(newcomer: Newcomer, settings: s
     [
         (["quickstart"], "name this machine as others call it, for example chat.example"),
         (["quickstart", "chat example"], "'chat example' is not a host name"),
+        (["quickstart", "*.chat.example"], "no client can connect to '\\*.chat.example'"),
+        (["quickstart", "::"], "no client can connect to '::'"),
+        (["quickstart", "fe80::1%eth0"], "no client can connect to 'fe80::1%eth0'"),
+        (["quickstart", "chat.example", "--member", "bad name"], "'bad name' cannot be the name of a member"),
         (["quickstart", "chat.example", "--acme-server", "https://127.0.0.1:1/"], "do you agree to the terms of serv"),
         (["quickstart", "chat.example", "--acme-port", "0"], "invalid value for '--acme-port'"),
         (["cert"], "name the host, for example chat.example"),
@@ -275,3 +294,23 @@ def test_port_80_is_asked_for_only_if_this_user_may_use_it(monkeypatch: pytest.M
     reason = "an authority would look at port 80, which needs root"
     assert why_self_signed(ServerPlan("chat.example.org"), own) == reason
     assert why_self_signed(ServerPlan("chat.example.org", port=8080), own) is None
+
+
+@pytest.mark.parametrize("folder", ["da\udcffta", "da\nta", "da\x7fta"])
+def test_a_folder_that_no_settings_can_name_is_refused(newcomer: Newcomer, folder: str) -> None:
+    place = own_place(newcomer.config, newcomer.folder / folder)
+    with pytest.raises(NotSetUp, match="has characters that settings cannot have"):
+        set_up(ServerPlan("chat.example"), place, Hand(print, dry=False))
+    assert newcomer.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        ("/opt/twotick/bin/twotick", "/opt/twotick/bin/twotick"),
+        ("/opt/my %h/tw", '"/opt/my %%h/tw"'),
+    ],
+)
+def test_a_unit_names_the_command_whatever_its_folder_is_called(machine: Place, program: str, shown: str) -> None:
+    place = replace(machine, program=Path(program))
+    assert f"\nExecStart={shown} serve\nExecReload={shown} reload\n" in place.unit("twotick.service")

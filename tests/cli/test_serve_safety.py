@@ -307,7 +307,7 @@ def test_a_certificate_is_never_overwritten_and_needs_names(tmp_path: Path) -> N
     key = operator.data / "tls" / "key.pem"
     content = key.read_bytes()
     for arguments, problem in (
-        (["chat.example"], f"{key} exists and is not overwritten: .*"),
+        (["chat.example"], f"{key.with_name('certificate.pem')} exists and is not overwritten: .*"),
         (["chat example"], "'chat example' is neither a host name nor an IP address: .*"),
         (["chat.example", "--days", "0"], "a certificate cannot be valid for 0 days: .*"),
     ):

@@ -106,6 +106,19 @@ def test_nothing_is_overwritten(tmp_path: Path, existing: str) -> None:
     assert [(path.name, path.read_text("ascii")) for path in tmp_path.iterdir()] == [(existing, "mine")]
 
 
+def test_a_key_that_an_interruption_has_left_is_used(tmp_path: Path) -> None:
+    certificate, key, _ = make_certificate(tmp_path, ["localhost"], 1)
+    certificate.unlink()
+    content = key.read_bytes()
+    make_certificate(tmp_path, ["localhost"], 1)
+    server_context(certificate, key)
+    assert key.read_bytes() == content
+    certificate.unlink()
+    key.chmod(0o644)  # others may have read it
+    with pytest.raises(TlsError, match=r"key\.pem exists and is not overwritten: use it, or move it away"):
+        make_certificate(tmp_path, ["localhost"], 1)
+
+
 def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -60,6 +60,7 @@ def quickstart(
     plan = ServerPlan(name, member or "", self_signed, acme_server, acme_port, email)
     if why_self_signed(plan, place) is None and not yes and not dry_run:
         _agree(acme_server or "Let's Encrypt", may_ask=may_ask)
+    os.umask(os.umask(0o022) | 0o022)  # what is made here is for others to read at most
     try:
         set_up(plan, place, Hand(lambda line: print(line, flush=True), dry=dry_run))
     except NotSetUp as error:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from twotick.server.tls import write_new
+
 
 class StepFailed(Exception):
     """A command failed, and has said why.
@@ -54,17 +56,7 @@ class Hand:
                 self.note(f"    {line}".rstrip())
             return
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_name(f".{file.name}.new")
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as opened:
-            os.fchmod(opened.fileno(), mode)  # whatever the umask is
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        try:
-            os.link(new, file)  # never over another file
-        finally:
-            new.unlink()
+        write_new(file, content.encode(), mode)
         self.tell(part, f"{file}: written")
 
     def run(self, part: str, command: list[str], *, quiet: bool = False) -> None:

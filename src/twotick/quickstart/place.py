@@ -55,7 +55,13 @@ class Place:
 
     def unit(self, name: str) -> str:
         """Return the content of a unit."""
-        return (_UNITS / name).read_text("utf-8").replace(str(_PROGRAM), str(self.program))
+        return (_UNITS / name).read_text("utf-8").replace(str(_PROGRAM), _in_unit(self.program))
+
+
+def _in_unit(program: Path) -> str:
+    """Return the name of a command as a unit has it (systemd.unit, "Specifiers"; systemd.syntax, "Quoting")."""
+    escaped = str(program).replace("%", "%%")
+    return f'"{escaped}"' if " " in escaped else escaped
 
 
 def _program() -> Path:

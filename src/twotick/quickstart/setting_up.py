@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import pwd
+import shlex
 import shutil
 import socket
 import tomllib
@@ -16,6 +17,7 @@ from twotick.server.issuing import CHALLENGE_PORT, addresses_here, is_installed,
 from twotick.server.options import WEB_TLS_PORT, bracketed
 from twotick.server.tls import TlsError, certificate_names, check_name
 from twotick.settings import SettingsError, load
+from twotick.wire import is_name
 
 _NOT_PUBLIC: Final = ("alt", "arpa", "example", "internal", "invalid", "lan", "local", "localhost", "onion", "test")
 """Ends of names for which no public authority gives certificates (RFC 6761 and others)."""
@@ -101,23 +103,46 @@ def set_up(plan: ServerPlan, place: Place, hand: Hand) -> None:
 
 def _check(plan: ServerPlan, place: Place, self_signed: str | None) -> None:
     """Check what can be checked before anything is done."""
-    try:
-        ipaddress.ip_address(plan.name)
-    except ValueError:
-        try:
-            check_name(plan.name)
-        except TlsError as error:
-            raise NotSetUp(str(error)) from error
+    _check_host(plan.name)
+    if plan.member and not is_name(plan.member.encode(errors="replace")):
+        raise NotSetUp(
+            f"{plan.member!r} cannot be the name of a member: use 1 to 32 letters and digits, and no word of the"
+            " protocol"
+        )
+    for path in (place.settings, place.data, place.program):
+        if not str(path).isprintable():
+            raise NotSetUp(f"{str(path)!r} has characters that settings cannot have: use a folder with another name")
     if self_signed is None and not is_installed():
         raise NotSetUp(
             "to get a certificate from an authority, install the library for that: pip install 'twotick[acme]' in the"
             " environment of Twotick; or make one with --self-signed"
+        )
+    if place.units is not None and set("\"'\\") & set(str(place.program)):
+        raise NotSetUp(
+            f"systemd runs no program with quotes or backslashes in its name, such as {place.program}: install Twotick"
+            " elsewhere, for example in /opt/twotick"
         )
     if place.units is not None and str(place.program).startswith(_HIDDEN):
         raise NotSetUp(
             f"the service cannot run {place.program}, because it sees no folders of users: install Twotick elsewhere,"
             " for example in /opt/twotick"
         )
+
+
+def _check_host(name: str) -> None:
+    """Check that others can call a server by a name or an address."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            check_name(name)
+        except TlsError as error:
+            raise NotSetUp(str(error)) from error
+        is_one = not name.startswith("*")
+    else:
+        is_one = not (address.is_unspecified or address.is_multicast or "%" in name)
+    if not is_one:
+        raise NotSetUp(f"no client can connect to '{name}': write the name or the address of this one machine")
 
 
 def _make_user(place: Place, hand: Hand) -> None:
@@ -282,4 +307,6 @@ def _advise(plan: ServerPlan, place: Place, hand: Hand, *, by_authority: bool) -
     hand.tell("terminal", f"twotick login {plan.member or 'NAME'}@{plan.name}")
     hand.tell("next", f"{place.shown('user', 'invite')}   invites another member")
     hand.tell("", f"{place.shown('status')}   says how the server is")
-    hand.tell("", f"twotick doctor --config {place.settings}   says what is wrong, and what to do")
+    hand.tell(
+        "", f"{shlex.join(['twotick', 'doctor', '--config', str(place.settings)])}   says what is wrong, and what to do"
+    )

@@ -121,8 +121,6 @@ def issue(folder: Path, order: CertificateOrder) -> None:
     with _writing(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _get(folder, order)
-    with _writing(folder):
-        _replace(folder / _ORDER, json.dumps({each: getattr(order, each) for each in order.__slots__}).encode(), 0o600)
 
 
 def renew(folder: Path, order: CertificateOrder, now: datetime) -> str:
@@ -162,6 +160,8 @@ def _get(folder: Path, order: CertificateOrder) -> None:
         chain = _asked(order, account, key)
         if not key_file.exists():
             write_new(key_file, key, 0o600)
+        # Before the certificate: one without its order, after an interruption, would never be renewed.
+        _replace(folder / _ORDER, json.dumps({each: getattr(order, each) for each in order.__slots__}).encode(), 0o600)
         _replace(folder / "certificate.pem", chain.encode(), 0o644)
 
 

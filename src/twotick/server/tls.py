@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -175,6 +176,8 @@ def _check(file: Path, what: str, mark: bytes) -> int:
 def make_certificate(folder: Path, names: list[str], days: int) -> tuple[Path, Path, str]:
     """Make a self-signed certificate and its private key (EC, P-256). Existing files are never overwritten.
 
+    A key without a certificate, which remains if the making of both was interrupted, is used.
+
     Args:
         folder: where both files go; it is created if it does not exist.
         names: host names and IP addresses under which clients reach the server; internationalized names in their
@@ -196,7 +199,9 @@ def make_certificate(folder: Path, names: list[str], days: int) -> tuple[Path, P
         raise TlsError("a certificate needs at least one name or address under which clients reach the server")
     if not 1 <= days <= _LONGEST:
         raise TlsError(f"a certificate cannot be valid for {days} days: choose 1 to {_LONGEST}")
-    private, private_pem = new_key()
+    alternatives = [_alternative(name) for name in names]
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    private, private_pem = _key_for(certificate, key)
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Twotick")])
     now = datetime.datetime.now(datetime.UTC)
     built = (
@@ -207,28 +212,54 @@ def make_certificate(folder: Path, names: list[str], days: int) -> tuple[Path, P
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _EARLIER)
         .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
         .sign(private, hashes.SHA256())
     )
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_new(key, private_pem, 0o600)
-        try:
-            write_new(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
-        except OSError:
-            key.unlink()  # a key without its certificate is of no use
-            raise
+        if private_pem is not None:
+            write_new(key, private_pem, 0o600)
+        write_new(certificate, built.public_bytes(serialization.Encoding.PEM), 0o644)
     except FileExistsError as error:
-        raise TlsError(
-            f"{error.filename} exists and is not overwritten: use it, or choose another folder with --folder"
-        ) from error
+        raise _exists(Path(error.filename)) from error
     except OSError as error:
         raise TlsError(f"the certificate and its key cannot be written to {folder}: {error.strerror}") from error
     return certificate, key, fingerprint(built.public_bytes(serialization.Encoding.DER))
+
+
+def _key_for(certificate: Path, key: Path) -> tuple["ec.EllipticCurvePrivateKey", bytes | None]:
+    """Return the key for a certificate that is to be made, and the same in PEM if it is a new one.
+
+    Raises:
+        TlsError: the certificate exists, or there is a key that cannot be used.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    if certificate.exists():
+        raise _exists(certificate)
+    try:
+        content = key.read_bytes()
+        found = serialization.load_pem_private_key(content, None)
+    except (FileNotFoundError, NotADirectoryError):
+        return new_key()
+    except OSError as error:
+        raise TlsError(f"the key {key} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _exists(key) from error
+    if not isinstance(found, ec.EllipticCurvePrivateKey) or key.stat().st_mode & _OTHERS:
+        raise _exists(key)
+    return found, None
+
+
+def _exists(file: Path) -> TlsError:
+    return TlsError(
+        f"{file} exists and is not overwritten: use it, or move it away, or choose another folder with --folder"
+    )
 
 
 def new_key() -> tuple["ec.EllipticCurvePrivateKey", bytes]:
@@ -264,12 +295,26 @@ def _alternative(name: str) -> "x509.GeneralName":
 
 
 def write_new(file: Path, content: bytes, mode: int) -> None:
-    """Create a file, completely or not at all, and wait until it is on the disk."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
-        try:
+    """Create a file, completely or not at all, and wait until it is on the disk.
+
+    Args:
+        file: the file; its folder must exist.
+        content: what it has.
+        mode: its permission bits, whatever the umask is.
+
+    Raises:
+        OSError: it exists, or cannot be written.
+    """
+    handle, work = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            os.fchmod(handle, mode)
             opened.write(content)
             opened.flush()
-            os.fsync(opened.fileno())
-        except OSError:
-            file.unlink()
-            raise
+            os.fsync(handle)
+        try:
+            os.link(work, file)  # never over another file
+        except FileExistsError as error:
+            raise FileExistsError(error.errno, error.strerror, str(file)) from error
+    finally:
+        Path(work).unlink()
