@@ -205,6 +205,7 @@ def test_prometheus_reads_the_metrics_with_the_settings_of_the_documentation(
                 assert [(each["labels"]["job"], each["health"], each["lastError"]) for each in targets] == [
                     ("twotick", "up", "")
                 ]
+                rules: list[Any] = []
                 for _ in patiently():
                     rules = prometheus_says(port, "rules")["groups"][0]["rules"]
                     if all(each["health"] != "unknown" for each in rules):
