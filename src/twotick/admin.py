@@ -352,21 +352,34 @@ def withdraw_invitation(store: Store, name: str) -> None:
     raise AdminError(f"there is no invitation {name}: 'twotick user invitations' lists them")
 
 
-def export(store: SqliteStore, name: str, file: Path) -> int:
+def export(store: SqliteStore, data: Path, name: str, file: Path) -> int:
     """Write all that is stored about a member to an archive.
+
+    Args:
+        store: the database.
+        data: the server's data folder.
+        name: the member.
+        file: the archive; an existing file is replaced once the archive is complete.
 
     Returns:
         The number of entries of the member's log.
 
     Raises:
-        Malformed: the name is not a valid one (rule 4.1).
+        Malformed: the name is not a valid one (rule 4.1), or the file cannot be there.
         AdminError: there is no such member, or the file is a folder.
         StoreError: the store cannot be read, or the archive not be written.
     """
     from twotick.export import export_member  # only this command needs it
 
-    if file.is_dir():
-        raise AdminError(f"{file} is a folder: name a file")
+    try:
+        if file.is_dir():
+            raise AdminError(f"{file} is a folder: name a file")
+        if file.exists() and not file.is_file():  # an archive must not take the place of a device such as /dev/null
+            raise Malformed(f"{file} is not a regular file: name another one")
+        if file.resolve().is_relative_to(data.resolve()):
+            raise Malformed(f"{file} is in the server's data folder: name a file in another folder")
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     member = find(store, name)
     return export_member(store, member.number, member.name, file)
 

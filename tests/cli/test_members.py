@@ -1,6 +1,7 @@
 """`twotick user` and `twotick token`."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -382,6 +383,15 @@ def test_display_names_roles_and_invitations(operator: Operator, server: tuple[s
     assert archive.stat().st_mode & 0o777 == 0o600
     assert operator.run("user", "export", "nobody", str(archive)).returncode == 65
     assert operator.run("user", "export", "alice", str(operator.data)).returncode == 65
+    pipe = archive.with_name("pipe")
+    os.mkfifo(pipe)
+    for other, problem in (
+        (operator.data / "twotick.db", "is in the server's data folder"),
+        (pipe, "is not a regular"),
+    ):
+        refused = operator.run("user", "export", "alice", str(other))
+        assert (refused.returncode, problem in refused.stderr) == (64, True), refused
+    assert pipe.is_fifo()
     alice.close()
 
 

@@ -92,7 +92,7 @@ def user_export(name: str, file: Path, *, data: ServerData) -> None:
     from twotick import admin
 
     with data.opened() as store:
-        count = admin.export(store, name, file)
+        count = admin.export(store, data.settings.data, name, file)
     print(f"{file}: {count:,} {'entry' if count == 1 else 'entries'} of the log")
 
 
