@@ -42,6 +42,11 @@ class PageClient:
             "Content-Type"
         ] == "application/json" else content
 
+    def get(self, target: str) -> None:
+        """Ask with any target, as one asks a proxy."""
+        self._connection.request("GET", target)
+        self._connection.getresponse().read()
+
     def log_in(self, name: str, password: str = PASSWORD, **headers: str) -> int:
         credential = base64.b64encode(f"{name}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {credential}", "X-Name": name, **headers}
@@ -167,6 +172,7 @@ def test_requests_and_logins_are_logged_if_the_levels_say_so(operator: Operator)
         assert page.ask("GET", "members", {"find": "topsecret"})[0] == 200
         for token in ("tt_topsecret", "%74t_topsecret"):
             page.ask("GET", f"hooks/{token}")
+        page.get("http://olga:topsecret@chat.example/x%0d%0ay")
         assert outcome(where, "alice", basic("alice", "wrong password")).startswith("ERROR 104 ")
         assert outcome(where, "alice", basic("alice", PASSWORD)).startswith("REGISTERED ")
         settings.write_text('log_level = "warning, web=error"\n')
@@ -184,6 +190,7 @@ def test_requests_and_logins_are_logged_if_the_levels_say_so(operator: Operator)
         {"event": "request", "part": "web", "request": "GET /admin/api/members", "status": 200, **here},
         {"event": "request", "part": "web", "request": "GET /admin/api/hooks/tt_...", "status": 404, **here},
         {"event": "request", "part": "web", "request": "GET /admin/api/hooks/tt_...", "status": 404, **here},
+        {"event": "request", "part": "web", "request": "GET /x\r\ny", "status": 400, **here},
         {
             "event": "login refused",
             "part": "login",

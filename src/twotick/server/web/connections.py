@@ -50,6 +50,9 @@ _IRC_PROTOCOLS: Final = (b"text.ircv3.net", b"binary.ircv3.net")
 _TOKENS: Final = re.compile(r"tt_[\w-]*")
 """The tokens in a path: those who post web hooks have no other place for them."""
 
+_ORIGIN: Final = re.compile(r"\A[a-z]+://[^/]*", re.IGNORECASE)
+"""What is before the path in the URL that a proxy is asked for; it can have a name and a password."""
+
 _LOGGED: Final = 200
 """The most letters of a path that are logged."""
 
@@ -390,7 +393,8 @@ class HttpConnection(asyncio.Protocol):
             self._answer(request)
 
     def _answer(self, request: h11.Request) -> None:
-        path = _TOKENS.sub("tt_...", unquote(request.target.partition(b"?")[0].decode("ascii", "replace")))
+        asked = _ORIGIN.sub("", request.target.partition(b"?")[0].decode("ascii", "replace"))
+        path = _TOKENS.sub("tt_...", unquote(asked))
         self._asked = f"{request.method.decode('ascii')} {path[:_LOGGED]}"
         headers: dict[bytes, bytes] = {}
         for name, value in request.headers:
