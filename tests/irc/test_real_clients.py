@@ -1,0 +1,139 @@
+"""irssi and WeeChat, each on a terminal, and a client of the library: they talk, miss messages, and lose nothing."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pexpect
+
+import twotick
+from tests.irc.place import IrcPlace, members
+from tests.tools import needed
+from tests.ui.terminal import end
+
+PASSWORD = "secret99"
+_LIMIT = 60.0
+_IRSSI = """
+servers = ({{ address = "127.0.0.1"; chatnet = "tt"; port = "{port}"; autoconnect = "yes"; }});
+chatnets = {{ tt = {{ type = "IRC"; nick = "alice"; sasl_mechanism = "PLAIN"; sasl_username = "alice/irssi";
+  sasl_password = "{password}"; }}; }};
+settings = {{ core = {{ real_name = "Alice"; user_name = "alice"; nick = "alice"; }};
+  "irc/core" = {{ cmd_queue_speed = "1msec"; cmds_max_at_once = "100"; }};
+  "fe-common/core" = {{ autolog = "yes"; autolog_path = "{home}/logs/$0"; }}; }};
+"""
+
+
+class Client:
+    """A program on a terminal, which logs each conversation to a file.
+
+    Args:
+        home: where it keeps what it has.
+        command: the program and its arguments.
+        logs: where the logs are, in `home`.
+    """
+
+    def __init__(self, home: Path, command: list[str], logs: str) -> None:
+        self._logs = home / logs
+        env = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", "HOME": str(home)}
+        self._child: pexpect.spawn[str] = pexpect.spawn(
+            command[0], command[1:], env=env, dimensions=(24, 100), encoding="utf-8"
+        )  # type: ignore[arg-type]
+        self.shown = ""
+
+    def type(self, line: str) -> None:
+        self._child.send(line + "\r")
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until a condition holds; what the program shows is read meanwhile."""
+        limit = time.monotonic() + _LIMIT
+        while not condition():
+            assert time.monotonic() < limit, f"{what} does not come:\n{self.shown[-2000:]}\n{self.log()}"
+            try:
+                self.shown += self._child.read_nonblocking(65536, 0.02)
+            except pexpect.TIMEOUT:
+                continue
+
+    def log(self) -> str:
+        """All that it has logged."""
+        return "".join(path.read_text("utf-8") for path in self._logs.rglob("*") if path.is_file())
+
+    def has(self, *texts: str) -> None:
+        """Wait until it has logged these texts, each of which comes once."""
+        self.wait(lambda: all(text in self.log() for text in texts), str(texts))
+        assert all(self.log().count(text) == 1 for text in texts), self.log()
+
+    def kill(self) -> None:
+        """Kill it, so that it says goodbye to no one."""
+        end(self._child)
+
+
+def _irssi(home: Path, port: int) -> Client:
+    home.mkdir(exist_ok=True)
+    (home / "config").write_text(_IRSSI.format(port=port, password=PASSWORD, home=home), "utf-8")
+    return Client(home, [needed("irssi", "apt-get install irssi"), f"--home={home}"], "logs")
+
+
+def _weechat(home: Path, port: int) -> Client:
+    server = f"/server add tt 127.0.0.1/{port} -notls -nicks=bob"
+    login = f"-sasl_mechanism=plain -sasl_username=bob/weechat -sasl_password={PASSWORD}"
+    commands = [
+        f"{server} {login}",
+        "/set irc.server.tt.capabilities *",
+        "/set irc.server_default.anti_flood_prio_high 0",
+        "/set irc.server_default.anti_flood_prio_low 0",
+        "/set logger.file.flush_delay 0",
+        "/set irc.look.server_buffer independent",
+        "/connect tt",
+    ]
+    program = needed("weechat-curses", "apt-get install weechat-curses")
+    arguments = [word for command in commands for word in ("-r", command)]
+    return Client(home, [program, "-d", str(home), *arguments], "logs")
+
+
+def test_irssi_and_weechat_talk_and_lose_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    place = IrcPlace(data, members(data, "alice", "bob", "carol", password=PASSWORD))
+    clients = [_irssi(tmp_path / "irssi", place.port), _weechat(tmp_path / "weechat", place.port)]
+    try:
+        asyncio.run(_talk(place, tmp_path, clients))
+    finally:
+        for client in clients:
+            client.kill()
+        place.stop()
+
+
+async def _talk(place: IrcPlace, folder: Path, clients: list[Client]) -> None:
+    irssi, weechat = clients
+    irssi.wait(lambda: "logged in as" in irssi.shown, "the login of irssi")
+    weechat.wait(lambda: "logged in as bob" in weechat.log(), "the login of WeeChat")
+    address = f"127.0.0.1:{place.address[1]}"
+    async with twotick.join("carol", address, password=PASSWORD, device="lib") as carol:
+        await carol.create_room("#team", public=True)
+        for client, name in ((irssi, "alice"), (weechat, "bob")):
+            client.type("/join #team")
+            client.wait(lambda client=client: "End of /NAMES" in client.shown or "#team" in client.log(), name)
+        # In the room, and alone.
+        irssi.type("/msg #team from-irssi")
+        weechat.has("from-irssi")
+        weechat.type("/msg -server tt #team from-weechat")
+        irssi.has("from-weechat")
+        irssi.type("/msg bob only-for-bob")
+        weechat.has("only-for-bob")
+        weechat.type("/msg -server tt carol only-for-carol")
+        texts: list[str] = []
+        async for message in carol:
+            texts.append(message.text)
+            await message.ack()
+            if "only-for-carol" in texts:
+                break
+        assert [text for text in texts if text.startswith("from")] == ["from-irssi", "from-weechat"]
+        # Both are killed, and come back.
+        for client in clients:
+            client.kill()
+        for to in ("alice", "bob", "#team"):
+            await carol.send(to, f"missed-by-{to.removeprefix('#')}")
+    clients[:] = [_irssi(folder / "irssi", place.port), _weechat(folder / "weechat", place.port)]
+    clients[0].has("missed-by-alice", "missed-by-team")
+    clients[1].has("missed-by-bob", "missed-by-team")
