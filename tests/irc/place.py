@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Generator
@@ -41,6 +42,7 @@ class IrcPlace:
 
     Attributes:
         port: where IRC clients connect.
+        tls_port: where those connect that encrypt; 0 if there is no such port.
         address: where other clients connect.
         page: the URL of the web page; empty if there is none.
     """
@@ -61,7 +63,11 @@ class IrcPlace:
         assert self.process.stdout is not None
         self.address = "127.0.0.1", int(self.process.stdout.readline().rpartition(":")[2])
         self.page = self.process.stdout.readline().removeprefix("web page: ").strip() if web else ""
-        self.port = int(self.process.stdout.readline().rpartition(":")[2])
+        while not (line := self.process.stdout.readline()).startswith("IRC: "):
+            assert line, "the server does not listen for IRC clients"
+        self.port = int(line.rpartition(":")[2])
+        encrypted = self.process.stdout.readline() if "irc_tls_port" in settings else ":0"
+        self.tls_port = int(encrypted.rpartition(":")[2].partition(" ")[0])
         self.clients: list[IrcClient | Peer] = []
 
     def native(self, name: bytes) -> Peer:
@@ -128,8 +134,10 @@ class IrcClient:
         ids: those of all lines that had one, in order.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.name = self.token = self.msgid = ""
         self.ids: list[str] = []
         self._data = b""
