@@ -12,7 +12,12 @@ SERVER = ":localhost"
 
 def test_encryption_rooms_and_the_length_of_messages(tmp_path: Path) -> None:
     certificate, key, _ = make_certificate(tmp_path / "tls", ["localhost", "127.0.0.1"], 300)
-    settings: dict[str, Any] = {"irc_tls_port": "0", "tls_certificate": str(certificate), "tls_key": str(key), "tls_port": "0"}
+    settings: dict[str, Any] = {
+        "irc_tls_port": "0",
+        "tls_certificate": str(certificate),
+        "tls_key": str(key),
+        "tls_port": "0",
+    }
     with placed(tmp_path / "data", 2, irc_rooms="false", max_body="100", **settings) as place:
         (name, token), plain = place.next_member(), place.guest("plain")
         client = IrcClient(place.tls_port, ssl.create_default_context(cafile=str(certificate)))

@@ -136,8 +136,8 @@ class Asker:
     def refuse(self, name: str, seq: int, device: bytes = b"main") -> Effects:
         return self._outcome(Refuse(self.members[name], device, seq, NOW))
 
-    def read(self, name: str, peer: str, seq: int, device: bytes = b"main") -> Effects:
-        return self._outcome(MarkRead(self.members[name], device, peer.encode(), seq, NOW))
+    def read(self, name: str, peer: str, seq: int, device: bytes = b"main", *, quiet: bool = False) -> Effects:
+        return self._outcome(MarkRead(self.members[name], device, peer.encode(), seq, NOW, quiet=quiet))
 
     def fetch(self, name: str, after: int = 0, most: int = 1000, size: int = 1 << 30) -> Fetched:
         result = self.ask(Fetch(self.members[name], after, most, size))

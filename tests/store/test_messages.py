@@ -352,6 +352,14 @@ def test_reading_tells_the_other_devices_and_the_sender(asker: Asker):
     assert asker.history("carol")[0].state is MessageState.DELIVERED
 
 
+@pytest.mark.parametrize("new_asker", ["sqlite", "postgres"], indirect=True)
+def test_quiet_reading_tells_the_other_devices_alone(asker: Asker):
+    asker.send("alice", "bob", id=b"m1")
+    asker.ack("bob", 1)
+    assert [entry.kind for entry in asker.read("bob", "alice", 1, quiet=True).entries] == [EntryKind.READ_HERE]
+    assert asker.history("alice")[0].state is MessageState.DELIVERED
+
+
 def test_nothing_new_read_is_no_entry(asker: Asker):
     asker.send("alice", "bob", id=b"m1")
     asker.read("bob", "alice", 1)
