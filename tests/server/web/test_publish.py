@@ -6,7 +6,6 @@ import copy
 import hashlib
 import hmac
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -526,9 +525,6 @@ def test_any_bytes_may_come_as_a_body(body: bytes) -> None:
 # Apprise
 
 
-@pytest.mark.skipif(
-    shutil.which("apprise", path=str(Path(sys.executable).parent)) is None, reason="pip install apprise"
-)
 def test_apprise(program: Program, news: Any) -> None:
     token, at = program.tokens["one"], program.address
     urls = [

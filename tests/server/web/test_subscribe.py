@@ -3,20 +3,24 @@
 import base64
 import http.client
 import json
+import re
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_websocket
 
 from tests.server.web import publishing
 from tests.server.web.publishing import LIMITS, Program
 from tests.sockets import PATIENCE, ServerProcess, patiently, serving
 from twotick import admin
+from twotick.exchange import Limits
 from twotick.server import ServerLimits
 from twotick.store import FindMember, ListDevices, SqliteStore
 
@@ -44,6 +48,7 @@ class Stream:
     def __init__(self, program: Program, path: str, bot: str = "", **headers: str) -> None:
         assert program.server.page is not None
         self._connection = http.client.HTTPConnection(*program.server.page, timeout=PATIENCE)
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if bot:
             headers["authorization"] = f"Bearer {program.tokens[bot]}"
         self._connection.request("GET", path, headers=headers)
@@ -136,12 +141,18 @@ def test_a_browser_gets_events(program: Program) -> None:
         assert json.loads(stream.line().removeprefix(b"data: "))["topic"] == "ops"
         assert stream.line() == b"\n"
         assert program.ask("/ops", "line\n\nline", bot="many")[0] == 200
+        identifier = stream.line().removeprefix(b"id: ").strip().decode()
         assert json.loads(stream.line().removeprefix(b"data: "))["message"] == "line\n\nline"
         assert stream.line() == b"\n"
+    assert program.ask("/ops", "missed", bot="many")[0] == 200
+    with closing(Stream(program, f"/ops/sse?auth={auth}", last_event_id=identifier)) as stream:
+        assert stream.line() == b"event: open\n"
+        assert [stream.line()[:4] for _ in range(3)] == [b"data", b"\n", b"id: "]
+        assert json.loads(stream.line().removeprefix(b"data: "))["message"] == "missed"
     with closing(Stream(program, "/ops/raw", "team")) as stream:
         assert stream.line() == b"\n"
         assert program.ask("/ops", "two\nlines", bot="many")[0] == 200
-        assert stream.line() == b"two lines\n"
+        assert b"two lines\n" in iter(stream.line, b"")  # what was missed may come again
 
 
 def test_websockets(program: Program) -> None:
@@ -153,6 +164,26 @@ def test_websockets(program: Program) -> None:
         assert json.loads(web.recv(PATIENCE))["message"] == "over a WebSocket"
     assert web.close_code == 1000
     assert program.ask("/ops/ws", method="GET", bot="team")[0] == 426
+    with connect_websocket(f"ws://{program.address}/ops/ws", additional_headers=headers, proxy=None) as web:
+        assert json.loads(web.recv(PATIENCE))["event"] == "open"
+        web.socket.sendall(b"\xff" * 100)
+        with pytest.raises(ConnectionClosed) as closed:
+            web.recv(PATIENCE)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1002
+    assert wait_for_devices(program, "team") == []
+
+
+def test_an_old_proxy_gets_no_chunks(program: Program) -> None:
+    """Nginx asks with HTTP/1.0 unless it is told otherwise."""
+    assert program.server.page is not None
+    with socket.create_connection(program.server.page, PATIENCE) as proxy, proxy.makefile("rb") as lines:
+        request = "GET /ops/json HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n"
+        proxy.sendall(request.format(program.tokens["team"]).encode())
+        head = list(iter(lines.readline, b"\r\n"))
+        assert head[0] == b"HTTP/1.1 200 OK\r\n"
+        assert b"Transfer-Encoding: chunked\r\n" not in head
+        assert json.loads(lines.readline())["event"] == "open"
 
 
 def test_polling_and_what_was_before(program: Program) -> None:
@@ -284,13 +315,48 @@ def test_a_server_that_stops_ends_subscriptions_and_one_that_was_killed_leaves_n
     with subscribed(program, "/bob/json", "none"):
         server.kill()
     (left,) = devices(program, "none")
-    with serving(ServerLimits(), web=True, data=str(data)) as server:
+    quick = ServerLimits(exchange=Limits(peer_timeout=2))
+    with serving(quick, web=True, data=str(data)) as server:
         program = Program(server, data, tokens)
         with subscribed(program, "/bob/json", "none") as stream:
+            assert stream.event()["event"] == "keepalive"
             for _ in patiently():
                 if left not in devices(program, "none"):
                     break
             server.stop()
-            assert stream.rest() == []
+            assert {each["event"] for each in stream.rest()} <= {"keepalive"}
             server.wait()
     assert devices(program, "none") == []
+
+
+def blocks(program: Program, language: str = "") -> list[str]:
+    """The blocks of the documentation, for this server and the bot of the room."""
+    page = (Path(__file__).parents[3] / "docs" / "integrations.md").read_text("utf-8").partition("## Subscribe\n")[2]
+    found = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert found
+    return [
+        each.replace("https://chat.example", f"http://{program.address}").replace("tt_TOKEN", program.tokens["team"])
+        for each in found
+    ]
+
+
+def test_the_blocks_of_the_documentation_do_what_they_say(program: Program) -> None:
+    (script,) = blocks(program, "python")
+    commands = [line for block in blocks(program) for line in block.splitlines() if line.startswith("curl")]
+    assert len(commands) == 3
+    runs = [[sys.executable, "-c", script], *(["/bin/sh", "-c", f"exec {line}"] for line in commands)]
+    processes = [subprocess.Popen(run, stdout=subprocess.PIPE, text=True) for run in runs]
+    try:
+        while len(devices(program, "team")) < 3:
+            assert all(each.poll() in (None, 0) for each in processes)
+        assert program.ask("/ops", "for all blocks", bot="many")[0] == 200
+        for process in (processes[0], processes[1], processes[3]):
+            assert process.stdout is not None
+            assert any("for all blocks" in line for line in process.stdout)
+        polled, _ = processes[2].communicate(timeout=PATIENCE)
+        assert '"event": "open"' not in polled
+        assert '"message"' in polled
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

@@ -2,9 +2,9 @@
 
 Theory of operation. A connection begins with HTTP, whose requests h11 reads. A request for `/connect` turns it into a
 WebSocket: the socket gets a `WebSocketConnection` instead, which is like any connection of the server, except that its
-bytes go through frames of WebSocket. HTTP never carries what users have written: that only comes over the WebSocket. A
-POST or PUT publishes: its body is kept until it is whole, and goes to the `Publisher`, which answers later. A GET that
-subscribes gives the socket to a `SubscriberConnection`, which answers for as long as the subscriber stays.
+bytes go through frames of WebSocket. To the page, HTTP carries nothing that users have written: that only comes over
+the WebSocket. A POST or PUT publishes: its body is kept until it is whole, and goes to the `Publisher`, which answers
+later. A GET that subscribes gives the socket to a `SubscriberConnection`, which answers until the subscriber leaves.
 """
 
 import asyncio
@@ -557,7 +557,7 @@ class HttpConnection(asyncio.Protocol):
         """
         target = request.target.decode("ascii", "replace")
         try:
-            wanted = read_subscription(target, headers, time.time())
+            wanted = read_subscription(target, headers, time.time(), is_chunked=request.http_version != b"1.0")
         except Unreadable as error:
             raise Turned(400, f"{error}.") from error
         accept = _accept(request, headers) if wanted.format == "ws" else ""
@@ -665,7 +665,7 @@ class Web:
         self.gate = make_gate()
         self.operating: Operating | None = None
         self.publisher = Publisher(host, limits.max_body)
-        self.subscribers = Subscribers(host, self.publisher, time.time)
+        self.subscribers = Subscribers(host, self.publisher, time.time, limits.exchange.peer_timeout / 2)
         self._loop = asyncio.get_running_loop()
         self._open: dict[HttpConnection, None] = {}
         self._resting = Deadlines[HttpConnection](limits.register_timeout)

@@ -77,6 +77,8 @@ class SubscriberConnection(SocketConnection):
         "_farewell",
         "_held",
         "_histories",
+        "_is_beginning",
+        "_is_over",
         "_last",
         "_note",
         "_refusal",
@@ -109,6 +111,8 @@ class SubscriberConnection(SocketConnection):
         self._note = note
         self._decoder = FrameDecoder() if accept else None
         self._begun = False  # whether the head of the answer was written
+        self._is_beginning = True  # whether it is the next thing to be written
+        self._is_over = False  # whether all has been written that a poll gets
         self._refusal: WebAnswer | None = None
         self._failure = 107, "the server has ended the connection"
         self._farewell = NORMAL, ""
@@ -225,18 +229,16 @@ class SubscriberConnection(SocketConnection):
                 frame(Verb.HISTORY, name.encode(), id=b"h", limit=wanted.earlier, since=since) for name in self.topics
             ]
         self._note(101 if self._accept else 200)
-        head = stream_head(wanted.format, self._accept)
+        head = stream_head(wanted.format, self._accept, is_chunked=wanted.is_chunked)
         if wanted.polls:
-            if not self._histories:
-                self._host.exchange.finish(self.connection)
+            self._is_over = not self._histories
             return [head]
         return [head, self._event("open")]
 
     def _history_ended(self) -> list[bytes]:
         """Go on with what has come meanwhile."""
         held, self._held = self._held, []
-        if self.wanted.polls:
-            self._host.exchange.finish(self.connection)
+        self._is_over = self.wanted.polls
         return [text for head, body in held for text in self._entry(head, body, read_number(head.seq) or 0)]
 
     def _entry(self, head: Head, body: bytes, seq: int) -> Iterable[bytes]:
@@ -273,9 +275,15 @@ class SubscriberConnection(SocketConnection):
         self._write_out([self._event(kind)])
 
     def _write_out(self, out: list[bytes]) -> None:
-        if out and not self.transport.is_closing():
-            self.wrote = asyncio.get_running_loop().time()
-            self.transport.write(b"".join(out))
+        if not out or self.transport.is_closing():
+            return
+        self.wrote = asyncio.get_running_loop().time()
+        if self.wanted.is_chunked:
+            first = out.pop(0) if self._is_beginning else b""
+            content = b"".join(out)
+            out = [first, *([b"%x\r\n" % len(content), content, b"\r\n"] if content else [])]
+        self._is_beginning = False
+        self.transport.write(b"".join(out))
 
     # What is told to the exchange
 
@@ -293,7 +301,11 @@ class SubscriberConnection(SocketConnection):
         self._scheduled = False
         if self.lingering or self.transport.is_closing():
             return
-        if self._last > self._acknowledged and not self.transport.get_write_buffer_size():
+        is_taken = not self.transport.get_write_buffer_size()
+        if self._is_over and is_taken:
+            self.finish()
+            return
+        if self._last > self._acknowledged and is_taken:
             self._acknowledged = self._last
             self._waiting.append(b"RECEIVED %b\nSeq: %d\n\n" % (self.connection.name, self._last))
         if not self._waiting:
@@ -309,6 +321,11 @@ class SubscriberConnection(SocketConnection):
         self._host.flush_soon()
 
     # What the event loop reports
+
+    @property
+    def held(self) -> int:
+        """The bytes that it holds."""
+        return super().held + sum(len(body) for _, body in self._held)
 
     @property
     def admitted(self) -> bool:
@@ -349,6 +366,8 @@ class SubscriberConnection(SocketConnection):
         if self._begun:
             if self._decoder is not None:
                 self.transport.write(close_frame(*self._farewell))
+            elif self.wanted.is_chunked:
+                self.transport.write(b"0\r\n\r\n")
             return
         answer = self._refusal
         if answer is None:

@@ -25,12 +25,13 @@ _TYPES: Final = {
 }
 
 
-def stream_head(form: str, accept: str) -> bytes:
+def stream_head(form: str, accept: str, *, is_chunked: bool) -> bytes:
     """Return the head of the answer to a subscription; what follows lasts until the connection is closed.
 
     Args:
         form: the format.
         accept: the answer to the key of a WebSocket.
+        is_chunked: whether what follows comes in chunks.
     """
     if form == "ws":
         start = "HTTP/1.1 101 Switching Protocols"
@@ -43,6 +44,7 @@ def stream_head(form: str, accept: str) -> bytes:
             ("Cache-Control", "no-store"),
             ("X-Accel-Buffering", "no"),  # nginx would keep the messages back
             ("Access-Control-Allow-Origin", "*"),  # the token is what lets a page of another server in
+            *([("Transfer-Encoding", "chunked")] if is_chunked else []),
         ]
     lines = [start, *(f"{name}: {value}" for name, value in (*headers, *SECURITY))]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -63,7 +65,8 @@ def packed(form: str, content: dict[str, Any]) -> bytes:
     if form == "json":
         return text + b"\n"
     name = content["event"]
-    return (b"" if name == "message" else b"event: %b\n" % name.encode()) + b"data: %b\n\n" % text
+    line = f"id: {content['id']}" if name == "message" else f"event: {name}"  # a browser that comes back gives the id
+    return b"%b\ndata: %b\n\n" % (line.encode(), text)
 
 
 def position(head: Head) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from twotick.store import BotMember, Device, FindBot, ListDevices, Revoke, Store
 from twotick.wire import Frame, HeadCache, Parser
 
 _KEEP_ALIVE: Final = 45.0
-"""Seconds without a message after which a subscriber is told that the server is still there."""
+"""The most seconds without a message after which a subscriber is told that the server is still there."""
 
 _LOOK: Final = 1.0
 """Seconds between looks whether bots may still read what they subscribe to."""
@@ -44,12 +44,17 @@ class Subscribers:
         host: the server.
         publisher: knows which bot has a token.
         clock: returns the time, in seconds since 1970.
+        keep_alive: the seconds without a message after which a subscriber is told that the server is still there, if
+            they are fewer than usual.
     """
 
-    def __init__(self, host: PublishHost, publisher: Publisher, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, host: PublishHost, publisher: Publisher, clock: Callable[[], float], keep_alive: float = _KEEP_ALIVE
+    ) -> None:
         self._host = host
         self._publisher = publisher
         self.now = clock
+        self._keep_alive = min(keep_alive, _KEEP_ALIVE)
         self._loop = asyncio.get_running_loop()
         self._parser = Parser(HeadCache(_ANY_LENGTH))
         self._connections: dict[SubscriberConnection, None] = {}
@@ -69,7 +74,7 @@ class Subscribers:
             now: the time of the event loop.
         """
         for connection in self._connections:
-            if connection.wrote and connection.wrote + _KEEP_ALIVE <= now:
+            if connection.wrote and connection.wrote + self._keep_alive <= now:
                 connection.keep_alive()
         if now < self._next_look:
             return

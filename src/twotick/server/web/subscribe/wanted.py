@@ -37,6 +37,7 @@ class Subscription:
         format: one of FORMATS, or AUTH.
         token: the token; empty if there is none.
         polls: whether only what is there already is wanted.
+        is_chunked: whether the answer comes in chunks, so that the client sees whether it is whole.
         earlier: how many earlier messages are wanted at most, of each recipient; 0 for none.
         since: the time from which on they are wanted, in seconds since 1970; 0 for all.
         after: the series of the message after which messages of that series are wanted, and its number in it; an
@@ -47,6 +48,7 @@ class Subscription:
     format: str
     token: str
     polls: bool
+    is_chunked: bool
     earlier: int
     since: float
     after: tuple[str, int]
@@ -58,13 +60,14 @@ def is_subscribing(method: str, target: str) -> bool:
     return method == "GET" and len(parts) == 3 and bool(parts[1]) and parts[2] in (*FORMATS, AUTH)
 
 
-def read_subscription(target: str, headers: Mapping[bytes, bytes], now: float) -> Subscription:
+def read_subscription(target: str, headers: Mapping[bytes, bytes], now: float, *, is_chunked: bool) -> Subscription:
     """Return what a request to subscribe asks for.
 
     Args:
         target: its target.
         headers: its headers, by their names in lower case.
         now: the time, in seconds since 1970.
+        is_chunked: whether the client understands chunks.
 
     Raises:
         Unreadable: it cannot be understood.
@@ -86,8 +89,10 @@ def read_subscription(target: str, headers: Mapping[bytes, bytes], now: float) -
     if any(name in request.query or f"x-{name}".encode() in headers for name in _FILTERS):
         raise Unreadable("this server filters no messages: leave out id, message, title, priority and tags")
     polls = given("x-poll", "poll", "po").lower() in _YES
-    earlier, since, after = _since(given("x-since", "since", "si"), now, polls=polls)
-    return Subscription(names, request.path[1], token_of(request)[0], polls, earlier, since, after)
+    earlier, since, after = _since(given("x-since", "since", "si", "last-event-id"), now, polls=polls)
+    form = request.path[1]
+    is_chunked = is_chunked and form != "ws"
+    return Subscription(names, form, token_of(request)[0], polls, is_chunked, earlier, since, after)
 
 
 def _since(value: str, now: float, *, polls: bool) -> tuple[int, float, tuple[str, int]]:
