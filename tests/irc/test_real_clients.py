@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,7 @@ class Client:
 
     def kill(self) -> None:
         """Kill it, so that it says goodbye to no one."""
+        self._child.kill(signal.SIGKILL)
         end(self._child)
 
 
@@ -106,8 +108,8 @@ def test_irssi_and_weechat_talk_and_lose_nothing(tmp_path: Path) -> None:
 
 async def _talk(place: IrcPlace, folder: Path, clients: list[Client]) -> None:
     irssi, weechat = clients
-    irssi.wait(lambda: "logged in as" in irssi.shown, "the login of irssi")
-    weechat.wait(lambda: "logged in as bob" in weechat.log(), "the login of WeeChat")
+    irssi.wait(lambda: "logged in as" in irssi.shown and "MOTD File" in irssi.shown, "the login of irssi")
+    weechat.wait(lambda: "logged in as bob" in weechat.log() and "MOTD File" in weechat.log(), "the login of WeeChat")
     address = f"127.0.0.1:{place.address[1]}"
     async with twotick.join("carol", address, password=PASSWORD, device="lib") as carol:
         await carol.create_room("#team", public=True)
