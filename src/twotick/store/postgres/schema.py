@@ -237,10 +237,6 @@ STEPS: Final = (
         member bigint NOT NULL, seq bigint NOT NULL, time double precision NOT NULL, reason text NOT NULL,
         PRIMARY KEY (member, seq)
     );
-    CREATE TABLE digest (
-        member bigint PRIMARY KEY, address text NOT NULL, hours double precision NOT NULL, with_text bigint NOT NULL,
-        up_to bigint NOT NULL, mailed double precision NOT NULL
-    );
     """,
     """
     ALTER TABLE member ADD COLUMN disabled double precision NOT NULL DEFAULT 0;

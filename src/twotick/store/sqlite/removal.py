@@ -36,7 +36,6 @@ _OWN_TABLES: Final = (
     ("pin", "member", "message"),
     ("hook", "member", "member"),
     ("letter", "member", "seq"),
-    ("digest", "member", "member"),
     ("invitation", "member", "digest"),
     ("member_act", "member", "number"),
     ("bot_right", "member", "peer"),

@@ -432,16 +432,6 @@ STEPS = (
         reason TEXT NOT NULL,
         PRIMARY KEY (member, seq)
     ) STRICT, WITHOUT ROWID;
-
-    -- Who gets a mail that says what waits.
-    CREATE TABLE digest (
-        member INTEGER PRIMARY KEY,
-        address TEXT NOT NULL,
-        hours REAL NOT NULL,                      -- how long a message waits at least, and between two mails
-        with_text INTEGER NOT NULL,
-        up_to INTEGER NOT NULL,                   -- the last entry of the log that a mail has told of
-        mailed REAL NOT NULL                      -- when the last mail was sent; 0 for never
-    ) STRICT;
     """,
     """
     ALTER TABLE member ADD COLUMN disabled REAL NOT NULL DEFAULT 0; -- since when it may not log in; 0: it may
