@@ -13,7 +13,9 @@ from twotick.store import (
     FindBot,
     MessageAction,
     MessageState,
+    RoomRole,
     SetBotRight,
+    SetRoomRole,
     StoreLimits,
 )
 
@@ -91,6 +93,31 @@ def test_a_bot_that_may_not_read_is_no_recipient(new_asker: AskerMaker) -> None:
     assert bodies(asker.history("alerts", "#team")) == [b"hello", b"for you too"], "since it joined"
     allow(asker, "alerts", "#team", sends=False, reads=False)
     assert asker.history("alerts", "#team") == []
+
+
+def test_no_bot_becomes_the_owner_of_a_room(new_asker: AskerMaker) -> None:
+    """Rule 12.4; also when the store has read the room anew."""
+    asker = place(new_asker)
+    add_bot(asker, "alerts", "#team")
+    asker.add("carol")
+    asker.invite("alice", "carol")
+    asker.join("carol", time=NOW + 1)
+    asker.leave("Bob")
+    asker.reopen()
+    appointing = SetRoomRole(asker.members["alice"], "#team", "alerts", RoomRole.OWNER, NOW)
+    assert asker.refusal(appointing) == "a bot cannot be the owner"
+    asker.leave("alice")
+    assert asker.roles("carol") == {"alerts": RoomRole.MEMBER, "carol": RoomRole.OWNER}
+    asker.leave("carol")
+    assert asker.refusal(to(asker, "#team")) == "there is no such room"
+    asker.create("Bob")
+    assert asker.roles("Bob") == {"Bob": RoomRole.OWNER}, "another room, in which the bot is not"
+    assert asker.refusal(to(asker, "#team", id=b"2")) == "there is no such room"
+    asker.add("dora")
+    asker.invite("Bob", "dora")
+    asker.join("dora")
+    asker.remove("Bob")
+    assert asker.roles("dora") == {"dora": RoomRole.OWNER}
 
 
 def test_what_cannot_be_allowed(new_asker: AskerMaker) -> None:

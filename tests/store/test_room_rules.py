@@ -328,8 +328,11 @@ def test_a_change_that_can_not_be_done(request_: Append):
 
 
 def test_the_headers_of_what_was_changed():
-    once = edited_headers(b"Time: 1\nX-a: Edited: no\n", NOW)
+    once = edited_headers(b"Time: 1\nX-a: Edited: no\n", b"Edits: m1\n", NOW)
     assert once == b"Time: 1\nX-a: Edited: no\nEdited: 2027-01-15T08:00:00.000Z\n"
-    assert edited_headers(once, NOW + 0.5) == once.replace(b".000Z", b".500Z")
+    assert edited_headers(once, b"", NOW + 0.5) == once.replace(b".000Z", b".500Z")
+    fire = b"Time: 1\nX-priority: 5\nX-tags: fire\nX-a: kept\n"
+    over = edited_headers(fire, b"X-tags: ok\nX-b: no\nEdits: m1\n", NOW)
+    assert over == b"Time: 1\nX-a: kept\nX-tags: ok\nEdited: 2027-01-15T08:00:00.000Z\n", "rule 21.5"
     assert deleted_headers(NOW) == b"Deleted: 2027-01-15T08:00:00.000Z\n"
     assert deleted_headers(NOW, b"m1") == b"Edits: m1\n" + deleted_headers(NOW)

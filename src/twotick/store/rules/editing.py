@@ -14,6 +14,8 @@ REACTION_BYTES: Final = 64
 PINNING: Final = (MessageAction.PIN, MessageAction.UNPIN)
 _FORWARDED = re.compile(rb"^Forwarded-from: ", re.MULTILINE)
 _EDITED = re.compile(rb"^Edited: [^\n]*\n", re.MULTILINE)
+_ABOUT = re.compile(rb"^X-(?:Title|Priority|Tags|Click): [^\n]*\n", re.MULTILINE | re.IGNORECASE)
+"""The headers that say what a body is about (rule 21.5)."""
 
 
 def check_action(request: Append) -> None:
@@ -100,9 +102,16 @@ def choose_target(request: Append, room: RoomState | None, candidates: list[Cand
     raise NotAllowed(NO_MESSAGE)
 
 
-def edited_headers(headers: bytes, time: float) -> bytes:
-    """Return the header lines of a message after an edit (rule 13.2); `time` is in seconds since 1970."""
-    return b"%bEdited: %b\n" % (_EDITED.sub(b"", headers), time_text(time))
+def edited_headers(headers: bytes, edit: bytes, time: float) -> bytes:
+    """Return the header lines of a message after an edit (rule 13.2).
+
+    Args:
+        headers: those that it has.
+        edit: those of the edit, whose title, priority, tags and link replace the message's own (rule 21.5).
+        time: when, in seconds since 1970.
+    """
+    kept = _ABOUT.sub(b"", _EDITED.sub(b"", headers))
+    return b"%b%bEdited: %b\n" % (kept, b"".join(_ABOUT.findall(edit)), time_text(time))
 
 
 def deleted_headers(time: float, edits: bytes = b"") -> bytes:

@@ -32,11 +32,13 @@ class Membership:
         role: the member's role; never NONE.
         since: when the member joined, in seconds since 1970.
         seen_from: the place of the first message that the member may read (rule 12.10).
+        is_bot: whether it is a bot, which never becomes the owner (rule 12.4).
     """
 
-    __slots__ = ("role", "seen_from", "since")
+    __slots__ = ("is_bot", "role", "seen_from", "since")
 
-    def __init__(self, role: RoomRole, since: float, seen_from: int) -> None:
+    def __init__(self, role: RoomRole, since: float, seen_from: int, is_bot: bool = False) -> None:
+        self.is_bot = is_bot
         self.role = role
         self.since = since
         self.seen_from = seen_from
@@ -150,7 +152,9 @@ class RoomState:
         """Return the members' numbers, those who joined first at the front."""
         return sorted(self.members, key=lambda member: (self.members[member].since, member))
 
-    def join(self, member: int, time: float, rooms: int, limits: StoreLimits) -> list[RoomEvent]:
+    def join(
+        self, member: int, time: float, rooms: int, limits: StoreLimits, *, is_bot: bool = False
+    ) -> list[RoomEvent]:
         """Add a member.
 
         Args:
@@ -158,6 +162,7 @@ class RoomState:
             time: now, in seconds since 1970.
             rooms: how many rooms that member is in.
             limits: the most members and rooms.
+            is_bot: whether the member is a bot.
 
         Raises:
             NotAllowed: the room has too many members, or the member too many rooms.
@@ -167,7 +172,8 @@ class RoomState:
         if len(self.members) >= limits.room_members:
             raise NotAllowed(f"the room is full; it has at most {limits.room_members} members", "max_room_members")
         _check_rooms(rooms, limits)
-        self.members[member] = Membership(_MEMBER, time, self.open_from if self.public else self.last + 1)
+        seen_from = self.open_from if self.public else self.last + 1
+        self.members[member] = Membership(_MEMBER, time, seen_from, is_bot)
         self._uninvite(member)
         self.touched.add(member)
         return [self.event(b"joined")]
@@ -272,13 +278,16 @@ class RoomState:
         """Give another member a role. An owner who appoints another owner becomes a moderator.
 
         Raises:
-            NotAllowed: the member is not the owner, or the other one is the same member or not in the room.
+            NotAllowed: the member is not the owner, or the other one is the same member, not in the room, or a bot
+                that would be the owner.
         """
         self._check_role(member, _OWNER)
         if other == member:
             raise NotAllowed("an owner gives up that role by appointing another owner")
         if other not in self.members:
             raise NotAllowed(f"{other_name.decode()} is not in {self.name.decode()}")
+        if role is _OWNER and self.members[other].is_bot:
+            raise NotAllowed("a bot cannot be the owner")
         if self.members[other].role is role:
             return []
         self._set_role(other, role)
@@ -324,12 +333,16 @@ class RoomState:
             self.touched.add(member)
 
     def _drop(self, member: int) -> None:
+        """Remove a member. Another one succeeds an owner, but no bot: bots go with the last person (rule 12.4)."""
         role = self.members.pop(member).role
         self.touched.add(member)
-        if role is _OWNER and self.members:
-            heirs = self.by_seniority()
+        heirs = [heir for heir in self.by_seniority() if not self.members[heir].is_bot] if role is _OWNER else []
+        if heirs:
             moderators = [heir for heir in heirs if self.members[heir].role is _MODERATOR]
             self._set_role((moderators or heirs)[0], _OWNER)
+        elif role is _OWNER:
+            self.touched.update(self.members)
+            self.members.clear()
 
 
 def created(

@@ -139,7 +139,8 @@ class EditRepository:
             )
         if target.room is not None:
             self._change_mentions(target.number, request.body)
-        self._replace(target.number, editing.edited_headers(target.headers, request.time), request.body)
+        headers = editing.edited_headers(target.headers, request.headers, request.time)
+        self._replace(target.number, headers, request.body)
         self._texts.renew(target.number)
         self._tables.erased = True
 

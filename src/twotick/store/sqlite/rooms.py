@@ -118,10 +118,12 @@ class RoomRepository:
         room = RoomState(shown.encode(), bool(public), topic, last, open_from)
         room.all_pin = bool(all_pin)
         room.number = number
-        for member, role, since, seen_from in direct(
-            "SELECT member, role, since, seen_from FROM room_member WHERE room = ?", (number,)
+        for member, role, since, seen_from, is_bot in direct(
+            "SELECT o.member, o.role, o.since, o.seen_from, m.bot FROM room_member o"
+            " CROSS JOIN member m ON m.number = o.member WHERE o.room = ?",
+            (number,),
         ):
-            room.members[member] = Membership(RoomRole(role), since, seen_from)
+            room.members[member] = Membership(RoomRole(role), since, seen_from, bool(is_bot))
         for member, is_hidden in direct("SELECT member, hidden FROM room_invitation WHERE room = ?", (number,)):
             (room.unaware if is_hidden else room.invited).add(member)
         self._cache.add_room(room, len(room.members))
@@ -416,8 +418,8 @@ class RoomRepository:
             if len(rows) > 1:
                 raise NotAllowed(f"several private rooms are called {name}")
             room = self._load(rows[0][0])
-        events = room.join(box.number, time, self._rooms_of(box.number), self._ledger.limits)
-        self._changed(room, box, events, time)
+        rooms, limits = self._rooms_of(box.number), self._ledger.limits
+        self._changed(room, box, room.join(box.number, time, rooms, limits, is_bot=True), time)
         return room.name.decode()
 
     def let_out(self, name: str, box: Mailbox, time: float) -> None:
