@@ -8,7 +8,6 @@ import hmac
 import json
 import socket
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import closing
 from functools import partial
@@ -520,20 +519,3 @@ def test_any_bytes_may_come_as_a_body(body: bytes) -> None:
 
     read(read_raw, body)
     read(read_object, body)
-
-
-# Apprise
-
-
-def test_apprise(program: Program, news: Any) -> None:
-    token, at = program.tokens["one"], program.address
-    urls = [
-        f"ntfy://{token}@{at}/bob?auth=token",
-        f"gotify://{at}/{token}",
-        f"mmost://{at}/{token}",
-        f"json://{at}/hooks/{token}",
-    ]
-    apprise = Path(sys.executable).parent / "apprise"
-    subprocess.run([apprise, "-t", "Title", "-b", "body", *urls], check=True, capture_output=True)
-    assert len(news()) == 4
-    assert all("body" in text and "Title" in text for text in news()), news()
