@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,34 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Generator[Program]:
     with closing(SqliteStore(data, LIMITS)) as store:
         for name, sends, reads in (
             ("both", ["#ops"], ["#ops", "alice"]),
-            ("team", ["#ops"], ["#ops"]),
-            ("feed", ["alice"], ["many"]),
             ("lost", [], ["bob", "alice"]),
         ):
             tokens[name] = admin.add_bot(store, name, sends, reads)
-        admin.set_bot_rights(store, "many", ["feed"], [], allowed=True)
     with serving(ServerLimits(register_timeout=5), web=True, data=str(data)) as server:
         yield Program(server, data, tokens)
+
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture
+def team(program: Program) -> str:
+    """A bot that no other test uses, so that nothing waits for it; it reads #ops, and sends there."""
+    name = f"team{next(_NUMBERS)}"
+    with closing(SqliteStore(program.data, LIMITS, exclusive=False)) as store:
+        program.tokens[name] = admin.add_bot(store, name, ["#ops"], ["#ops"])
+    return name
+
+
+@pytest.fixture
+def feed(program: Program) -> str:
+    """Another one, which reads what a bot sends to it that is named as it is, with `to` in front."""
+    name = f"feed{next(_NUMBERS)}"
+    with closing(SqliteStore(program.data, LIMITS, exclusive=False)) as store:
+        program.tokens[f"to{name}"] = admin.add_bot(store, f"to{name}", [], [])
+        program.tokens[name] = admin.add_bot(store, name, [], [f"to{name}"])
+        admin.set_bot_rights(store, f"to{name}", [name], [], allowed=True)
+    return name
 
 
 class Stream:
@@ -78,10 +99,10 @@ def subscribed(program: Program, path: str, bot: str, **headers: str) -> Generat
         yield stream
 
 
-def test_messages_come_as_ntfy_has_them_and_are_delivered(program: Program) -> None:
-    with subscribed(program, "/many/json", "feed") as stream:
+def test_messages_come_as_ntfy_has_them_and_are_delivered(program: Program, feed: str) -> None:
+    with subscribed(program, f"/to{feed}/json", feed) as stream:
         headers = {"title": "Backup", "priority": "high", "tags": "warning,db1", "click": "http://x/"}
-        status, _, sent = program.ask("/feed?until=delivered&wait=60", "disk\nfull", bot="many", **headers)
+        status, _, sent = program.ask(f"/{feed}?until=delivered&wait=60", "disk\nfull", bot=f"to{feed}", **headers)
         assert (status, sent["state"]) == (200, "delivered")
         first = stream.event()
         assert first == {
@@ -89,8 +110,8 @@ def test_messages_come_as_ntfy_has_them_and_are_delivered(program: Program) -> N
             "time": first["time"],
             "expires": first["time"] + 400 * 86400,
             "event": "message",
-            "topic": "many",
-            "from": "many",
+            "topic": f"to{feed}",
+            "from": f"to{feed}",
             "sequence_id": sent["id"],
             "title": "Backup",
             "message": "disk\nfull",
@@ -98,7 +119,7 @@ def test_messages_come_as_ntfy_has_them_and_are_delivered(program: Program) -> N
             "tags": ["warning", "db1"],
             "click": "http://x/",
         }
-    assert wait_for_devices(program, "feed") == []
+    assert wait_for_devices(program, feed) == []
 
 
 def wait_for_devices(program: Program, bot: str) -> list[str]:
@@ -116,23 +137,23 @@ def devices(program: Program, bot: str) -> list[str]:
         return [each.name for each in store.ask(ListDevices(member.number)) if each.name != "main"]
 
 
-def test_curl_follows_a_room(program: Program) -> None:
+def test_curl_follows_a_room(program: Program, team: str) -> None:
     url = f"http://{program.address}/ops/json"
-    command = ["curl", "-sSN", "-H", f"Authorization: Bearer {program.tokens['team']}", url]
+    command = ["curl", "-sSN", "-H", f"Authorization: Bearer {program.tokens[team]}", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
         assert curl.stdout is not None
         opened = json.loads(curl.stdout.readline())
         assert (opened["event"], opened["topic"]) == ("open", "ops")
-        for bot, text in (("many", "to all"), ("team", "my own")):
+        for bot, text in (("many", "to all"), (team, "my own")):
             assert program.ask("/ops", text, bot=bot)[0] == 200
             found = json.loads(curl.stdout.readline())
             assert (found["from"], found["message"], found["topic"]) == (bot, text, "ops")
         curl.terminate()
 
 
-def test_a_browser_gets_events(program: Program) -> None:
+def test_a_browser_gets_events(program: Program, team: str) -> None:
     """EventSource sends no headers: the token is in the parameter `auth`, as ntfy has it."""
-    credential = base64.b64encode(f":{program.tokens['team']}".encode()).decode()
+    credential = base64.b64encode(f":{program.tokens[team]}".encode()).decode()
     auth = base64.urlsafe_b64encode(f"Basic {credential}".encode()).decode().rstrip("=")
     with closing(Stream(program, f"/ops/sse?auth={auth}", origin="https://elsewhere.example")) as stream:
         assert stream.answer.getheader("content-type") == "text/event-stream; charset=utf-8"
@@ -149,21 +170,21 @@ def test_a_browser_gets_events(program: Program) -> None:
         assert stream.line() == b"event: open\n"
         assert [stream.line()[:4] for _ in range(3)] == [b"data", b"\n", b"id: "]
         assert json.loads(stream.line().removeprefix(b"data: "))["message"] == "missed"
-    with closing(Stream(program, "/ops/raw", "team")) as stream:
+    with closing(Stream(program, "/ops/raw", team)) as stream:
         assert stream.line() == b"\n"
         assert program.ask("/ops", "two\nlines", bot="many")[0] == 200
         assert b"two lines\n" in iter(stream.line, b"")  # what was missed may come again
 
 
-def test_websockets(program: Program) -> None:
-    headers = {"Authorization": f"Bearer {program.tokens['team']}"}
+def test_websockets(program: Program, team: str) -> None:
+    headers = {"Authorization": f"Bearer {program.tokens[team]}"}
     with connect_websocket(f"ws://{program.address}/ops/ws", additional_headers=headers, proxy=None) as web:
         assert json.loads(web.recv(PATIENCE))["event"] == "open"
         assert web.ping().wait(PATIENCE)
         assert program.ask("/ops", "over a WebSocket", bot="many")[0] == 200
         assert json.loads(web.recv(PATIENCE))["message"] == "over a WebSocket"
     assert web.close_code == 1000
-    assert program.ask("/ops/ws", method="GET", bot="team")[0] == 426
+    assert program.ask("/ops/ws", method="GET", bot=team)[0] == 426
     with connect_websocket(f"ws://{program.address}/ops/ws", additional_headers=headers, proxy=None) as web:
         assert json.loads(web.recv(PATIENCE))["event"] == "open"
         web.socket.sendall(b"\xff" * 100)
@@ -171,32 +192,32 @@ def test_websockets(program: Program) -> None:
             web.recv(PATIENCE)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1002
-    assert wait_for_devices(program, "team") == []
+    assert wait_for_devices(program, team) == []
 
 
-def test_an_old_proxy_gets_no_chunks(program: Program) -> None:
+def test_an_old_proxy_gets_no_chunks(program: Program, team: str) -> None:
     """Nginx asks with HTTP/1.0 unless it is told otherwise."""
     assert program.server.page is not None
     with socket.create_connection(program.server.page, PATIENCE) as proxy, proxy.makefile("rb") as lines:
         request = "GET /ops/json HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n"
-        proxy.sendall(request.format(program.tokens["team"]).encode())
+        proxy.sendall(request.format(program.tokens[team]).encode())
         head = list(iter(lines.readline, b"\r\n"))
         assert head[0] == b"HTTP/1.1 200 OK\r\n"
         assert b"Transfer-Encoding: chunked\r\n" not in head
         assert json.loads(lines.readline())["event"] == "open"
 
 
-def test_polling_and_what_was_before(program: Program) -> None:
+def test_polling_and_what_was_before(program: Program, team: str) -> None:
     for text in ("one", "two", "three"):
         assert program.ask("/ops", text, bot="many")[0] == 200
-    with closing(Stream(program, "/ops/json?poll=1", "team")) as stream:
+    with closing(Stream(program, "/ops/json?poll=1", team)) as stream:
         found = stream.rest()
     assert [each["message"] for each in found][-3:] == ["one", "two", "three"]
     assert {each["event"] for each in found} == {"message"}
     second, third = found[-2:]
 
     def since(value: str, **headers: str) -> list[str]:
-        with closing(Stream(program, f"/ops/json?poll=1&since={value}", "team", **headers)) as stream:
+        with closing(Stream(program, f"/ops/json?poll=1&since={value}", team, **headers)) as stream:
             return [each["message"] for each in stream.rest()]
 
     everything = [each["message"] for each in found]
@@ -206,7 +227,7 @@ def test_polling_and_what_was_before(program: Program) -> None:
     assert since("1h") == since("all") == since("anIdThatIsNotOurs") == since("1h30m") == everything
     assert since("1") == everything
     assert since(str(third["time"] + 3600)) == []
-    with subscribed(program, f"/ops/json?since={second['id']}", "team") as stream:
+    with subscribed(program, f"/ops/json?since={second['id']}", team) as stream:
         assert stream.event()["message"] == "three"
         assert program.ask("/ops", "four", bot="many")[0] == 200
         assert stream.event()["message"] == "four"
@@ -283,22 +304,23 @@ def test_a_subscription_ends_with_the_right_to_it(program: Program) -> None:
     assert wait_for_devices(program, "none") == []
 
 
-def test_what_nobody_takes_waits_for_the_next_subscriber(program: Program) -> None:
+def test_what_nobody_takes_waits_for_the_next_subscriber(program: Program, feed: str) -> None:
     """A subscriber that does not read has what fits into sockets; the rest is not delivered to it."""
     assert program.server.page is not None
-    token = program.tokens["feed"]
+    token = program.tokens[feed]
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(program.server.page)
         slow.settimeout(PATIENCE)
-        slow.sendall(b"GET /many/json HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\n\r\n" % token.encode())
+        request = f"GET /to{feed}/json HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n"
+        slow.sendall(request.encode())
         assert slow.recv(15) == b"HTTP/1.1 200 OK"
         texts = [f"{number} " + 500_000 * "x" for number in range(12)]
         for text in texts:
-            assert program.ask("/feed", text, bot="many")[0] == 200
-        status, _, answer = program.ask("/feed?until=delivered&wait=0", "last", bot="many")
+            assert program.ask(f"/{feed}", text, bot=f"to{feed}")[0] == 200
+        status, _, answer = program.ask(f"/{feed}?until=delivered&wait=0", "last", bot=f"to{feed}")
         assert (status, answer["state"]) == (202, "accepted")
-    with subscribed(program, "/many/json", "feed") as stream:
+    with subscribed(program, f"/to{feed}/json", feed) as stream:
         found = stream.event()["message"]
         while found != "last":
             assert found in texts
@@ -329,33 +351,40 @@ def test_a_server_that_stops_ends_subscriptions_and_one_that_was_killed_leaves_n
     assert devices(program, "none") == []
 
 
-def blocks(program: Program, language: str = "") -> list[str]:
+def blocks(program: Program, team: str, language: str = "") -> list[str]:
     """The blocks of the documentation, for this server and the bot of the room."""
     page = (Path(__file__).parents[3] / "docs" / "integrations.md").read_text("utf-8").partition("## Subscribe\n")[2]
     found = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert found
     return [
-        each.replace("https://chat.example", f"http://{program.address}").replace("tt_TOKEN", program.tokens["team"])
+        each.replace("https://chat.example", f"http://{program.address}").replace("tt_TOKEN", program.tokens[team])
         for each in found
     ]
 
 
-def test_the_blocks_of_the_documentation_do_what_they_say(program: Program) -> None:
-    (script,) = blocks(program, "python")
-    commands = [line for block in blocks(program) for line in block.splitlines() if line.startswith("curl")]
+def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_the_blocks_of_the_documentation_do_what_they_say(program: Program, team: str) -> None:
+    assert program.ask("/ops", "before them", bot="many")[0] == 200
+    (script,) = blocks(program, team, "python")
+    commands = [line for block in blocks(program, team) for line in block.splitlines() if line.startswith("curl")]
     assert len(commands) == 3
     runs = [[sys.executable, "-c", script], *(["/bin/sh", "-c", f"exec {line}"] for line in commands)]
-    processes = [subprocess.Popen(run, stdout=subprocess.PIPE, text=True) for run in runs]
+    processes: list[subprocess.Popen[str]] = []
     try:
-        while len(devices(program, "team")) < 3:
-            assert all(each.poll() in (None, 0) for each in processes)
+        for run, first in zip(runs, ("before them", '"open"', "before them", "\n"), strict=True):
+            processes.append(subprocess.Popen(run, stdout=subprocess.PIPE, text=True))
+            if run is not runs[2]:
+                assert first in read_line(processes[-1])
         assert program.ask("/ops", "for all blocks", bot="many")[0] == 200
         for process in (processes[0], processes[1], processes[3]):
-            assert process.stdout is not None
-            assert any("for all blocks" in line for line in process.stdout)
+            assert "for all blocks" in read_line(process)
         polled, _ = processes[2].communicate(timeout=PATIENCE)
         assert '"event": "open"' not in polled
-        assert '"message"' in polled
+        assert "before them" in polled
     finally:
         for process in processes:
             process.kill()
