@@ -167,10 +167,10 @@ class Subscribers:
 
     async def _tidy(self, bot: BotMember, device: str) -> None:
         """Remove the devices that a server has left behind that was killed."""
-        ours = {each.device for each in self._connections}
         identity = self._host.exchange.neighbours.identity
         is_shared = identity is not None and not identity.is_alone
         found: list[Device] = await self._publisher.ask(ListDevices(bot.number))
+        ours = {each.device for each in self._connections}  # others may have come meanwhile
         for each in found:
             is_left = not is_shared or each.seen + _LEFT_BEHIND < self.now()
             if each.name.startswith(device + _BELOW) and each.name not in ours and is_left:
