@@ -312,10 +312,13 @@ def test_gotify_and_others(program: Program, news: Any) -> None:
     assert program.post("/bob/message", {"message": "plain"}, x_gotify_key=token)[0] == 200
     multipart = b'--b\r\nContent-Disposition: form-data; name="message"\r\n\r\nby form\r\n--b--\r\n'
     assert program.ask("/message", multipart, bot="one", content_type="multipart/form-data; boundary=b")[0] == 200
-    assert program.post(f"/hooks/{token}", {"heartbeat": {"status": 0}, "monitor": None, "msg": "kuma"})[0] == 200
+    kuma = {"heartbeat": {"status": 0}, "monitor": None, "msg": "kuma"}
+    assert program.post(f"/hooks/{token}", kuma)[0] == 200
+    form = f'--b\r\nContent-Disposition: form-data; name="data"\r\n\r\n{json.dumps(kuma)}\r\n--b--\r\n'
+    assert program.ask(f"/hooks/{token}", form, content_type="multipart/form-data; boundary=b")[0] == 200
     shown: dict[str, Any] = {"version": "1.0", "title": "Apprise", "message": "json", "type": "info", "attachments": []}
     assert program.post(f"/hooks/{token}", shown)[0] == 200
-    assert news() == ["*T* (high)\nm\nhttp://x/", "plain", "by form", "kuma", "*Apprise*\njson"]
+    assert news() == ["*T* (high)\nm\nhttp://x/", "plain", "by form", "kuma", "kuma", "*Apprise*\njson"]
 
 
 @pytest.mark.parametrize("forge", ["github", "gitea", "gitlab"])

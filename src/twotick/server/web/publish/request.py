@@ -17,7 +17,8 @@ _TRIGGERS: Final = ("publish", "send", "trigger")
 _TOKEN: Final = "tt_"  # noqa: S105  # no secret
 """How tokens begin."""
 
-_PAYLOAD: Final = "payload"
+_WHOLE: Final = ("payload", "data")
+"""Fields of forms that have all as JSON: those of Slack, GitHub and others, and that of Uptime Kuma."""
 
 _BOUNDARY: Final = re.compile(rb'boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
 _FIELD: Final = re.compile(
@@ -159,7 +160,7 @@ def _read_hook(request: PublishRequest, token: str) -> Wanted:
 
 
 def _fields(request: PublishRequest) -> Mapping[str, Any]:
-    """Return the fields of a body: JSON, a form, or JSON in the field `payload` of a form.
+    """Return the fields of a body: JSON, a form, or JSON in a field of a form.
 
     Raises:
         Unreadable: it is none of these.
@@ -171,7 +172,8 @@ def _fields(request: PublishRequest) -> Mapping[str, Any]:
         fields = _multipart(request.headers[b"content-type"], request.body)
     else:
         return read_object(request.body)
-    return read_object(fields[_PAYLOAD].encode()) if _PAYLOAD in fields else fields
+    whole = next((fields[name] for name in _WHOLE if fields.get(name, "").startswith("{")), None)
+    return fields if whole is None else read_object(whole.encode())
 
 
 def _multipart(kind: bytes, body: bytes) -> dict[str, str]:
