@@ -228,7 +228,7 @@ def test_a_device_stays_where_it_is_if_its_client_has_given_up_another_connectio
     servers.wait(1)
     b.device(b"alice").write(message(b"bob", b"hi", b"1"))
     assert bodies(bob.write(taken(1))) == [b"hi"]
-    servers.wait(2)
+    servers.wait(7)
     assert not bob.closed
     devices = {device.name: device.cursor for device in a.store.ask(list_devices(servers, b"bob"))}
     assert devices["main"] == 1
@@ -239,7 +239,7 @@ def test_a_device_is_taken_back_from_a_server_that_was_killed_while_it_opened_it
     bob = b.device(b"bob", window=9)
     servers.wait(1)
     a.store.ask(OpenDevice(a.members[b"bob"].number, "main", 0, a.now))  # the database has carried it out later
-    for seconds in (5.0, 5.0):
+    for seconds in (5.0, 8.0):
         for _ in range(int(seconds * 4)):
             b.advance(0.25)
         assert not bob.closed
@@ -248,6 +248,19 @@ def test_a_device_is_taken_back_from_a_server_that_was_killed_while_it_opened_it
     assert bodies(bob.write(taken(1))) == [b"hi"]
     devices = {device.name: device.cursor for device in b.store.ask(list_devices(servers, b"bob"))}
     assert devices["main"] == 1
+
+
+def test_a_device_stays_at_a_server_that_could_not_renew_its_lease_for_a_while(servers: Servers):
+    a, b = servers.a, servers.b
+    old = a.device(b"bob", window=9)
+    new = b.device(b"bob", window=9)
+    execute(servers.url, f"UPDATE twotick.server SET alive_until = 0 WHERE number = {b.store.run_number}")
+    a.advance(0.25)
+    a.advance(1.0)
+    a.advance(0.25)
+    b.advance(2.0)
+    servers.wait(5)
+    assert [old.closed, new.closed] == [True, False]
 
 
 def list_devices(servers: Servers, name: bytes) -> Any:

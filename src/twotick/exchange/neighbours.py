@@ -72,6 +72,10 @@ processor here, and as much in PostgreSQL."""
 _DOUBT: Final = 1.0
 """Seconds for which a device must be seen at another server before its connection here is ended."""
 
+_GONE: Final = 5.0
+"""Seconds for which a device must be seen at a server that does not live before it is taken back. A server that lives
+renews its lease in this time, as soon as the database answers."""
+
 _AT_ONCE: Final = 1000
 """The members that are looked at in one request, and the messages."""
 
@@ -434,7 +438,9 @@ class Neighbours:
 
         Another server may have opened a device for a connection that its client had given up, since the database kept
         it waiting. It notes that as soon as it sees the end of that connection, unless it was killed. So a later
-        connection counts when it is seen again after a second, and the server that has it has said that it lives.
+        connection counts when it is seen again after a second, and the server that has it has said that it lives. That
+        server may also be one that could not say so in time, and still has the connection. So a device is taken back
+        only when it had time to say so since.
 
         Args:
             member: the member.
@@ -452,19 +458,25 @@ class Neighbours:
             session, alive_until = sessions.get(device.name, (0, 0.0))
             if not session:
                 self._members.end(connection, b"the device was revoked")
-            elif session > device.session and not alive_until:
-                self._take_back(connection, device)
             elif session > device.session:
                 is_clear = False
-                if device.doubted != session:
+                if device.doubted != session or (device.doubted_until and not alive_until):
                     device.doubted, device.doubted_at, device.doubted_until = session, self._now, alive_until
-                elif self._now >= device.doubted_at + _DOUBT and alive_until > device.doubted_until:
-                    self._members.end(connection, b"the device has connected again")
+                elif self._now >= device.doubted_at + _DOUBT:
+                    self._decide(connection, device, alive_until)
         for connection in list(member.senders):
             device = connection.device
             if device is not None and device.proof is not None:
                 self._output.ask(CheckLogin(device.member, device.proof), partial(self._checked, connection))
         return is_clear
+
+    def _decide(self, connection: Connection, device: MemberDevice, alive_until: float) -> None:
+        """Decide where a device is that another server has opened later, a second after this was noticed."""
+        if alive_until > device.doubted_until:
+            self._members.end(connection, b"the device has connected again")
+        elif not alive_until and self._now >= device.doubted_at + _GONE:
+            device.doubted = 0  # if the database does not answer, it is tried again
+            self._take_back(connection, device)
 
     def _take_back(self, connection: Connection, device: MemberDevice) -> None:
         """Open a device once more that another server has opened for a connection that its client had given up."""
