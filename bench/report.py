@@ -18,6 +18,7 @@ import on_postgres
 import page
 import peers
 import plots
+import publish
 import relay
 import start
 import steady
@@ -72,6 +73,7 @@ PARTS = {
     "neighbours": Part(neighbours.report),
     "idle": Part(_idle, peers.PEERS),
     "web": Part(web.report),
+    "publish": Part(publish.report),
     "page": Part(page.report),
     "growth": Part(growth.report),
     "frames": Part(frames.report),
