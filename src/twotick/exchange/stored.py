@@ -55,6 +55,7 @@ class _PendingAppend:
         body: bytes,
         device: MemberDevice | None,
         guests: list[Connection],
+        *,
         far: Sequence[str],
         unknown: Callable[[], None] | None,
     ) -> None:
@@ -170,7 +171,8 @@ class StoredMessages:
             return
         self._rates.use(sender, len(body) + _MESSAGE_BYTES)
         sender.unsent_bytes += len(body)
-        self._output.ask(request, _PendingAppend(self, sender, number, head, body, device, guests, far, unknown))
+        pending = _PendingAppend(self, sender, number, head, body, device, guests, far=far, unknown=unknown)
+        self._output.ask(request, pending)
 
     def use_limits(self) -> None:
         """Handle that the limits have changed."""
