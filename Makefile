@@ -161,6 +161,7 @@ crash-page: .venv/.installed  ## kill the tab or the server at 50 moments while 
 
 simulate: .venv/.installed  ## run 1000 schedules of a simulated world, or SEEDS=n; with SEED=n print what happens in one
 	$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+	$(if $(SEED),,$(BIN)/python -m tests.simulation.several --seeds $(or $(SEEDS),1000))
 
 quickstart-debian: .venv/.installed  ## set up a server twice in an empty Debian, as root; downloads 100 MB
 	tests/debian/quickstart.sh

@@ -116,8 +116,7 @@ class Mail:
             exchange.written.clear()
             requests = exchange.requests.copy()
             exchange.requests.clear()
-            for (_, callback), result in zip(requests, self._apply([each for each, _ in requests]), strict=True):
-                callback(result)
+            self.carry_out(requests)
             logins = exchange.logins.copy()
             exchange.logins.clear()
             for connection, head in logins:
@@ -138,6 +137,11 @@ class Mail:
             for connection in changed:
                 connection.port.closed |= connection.closing
                 connection.port.give()
+
+    def carry_out(self, requests: list[tuple[Request[Any], Callable[[Any], None]]]) -> None:
+        """Let the store carry out requests."""
+        for (_, callback), result in zip(requests, self._apply([each for each, _ in requests]), strict=True):
+            callback(result)
 
     def _apply(self, requests: list[Request[Any]]) -> list[Any]:
         if self.broken and any(isinstance(request, Append | OpenDevice) for request in requests):
