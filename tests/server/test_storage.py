@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,18 @@ import pytest
 
 from twotick.server import logs
 from twotick.server.storage import Storage
-from twotick.store import AddMember, Damaged, ListMembers, ListReports, Request, SqliteStore, StoreError, StoreLimits
+from twotick.store import (
+    AddMember,
+    Damaged,
+    DatabaseFailure,
+    ListMembers,
+    ListReports,
+    Request,
+    SqliteStore,
+    StoreError,
+    StoreLimits,
+    Work,
+)
 
 
 class Failing(SqliteStore):
@@ -39,6 +51,23 @@ async def test_the_operator_is_told_when_messages_cannot_be_indexed(
     line = json.loads(capfd.readouterr().err)
     assert (line["level"], line["event"]) == ("warning", "new messages cannot be found")
     assert line["reason"] == "disk I/O error"
+
+
+class Away(SqliteStore):
+    """A store whose database server cannot be reached."""
+
+    def work_on(self, requests: Sequence[Request[Any]]) -> Work:
+        raise DatabaseFailure("db1.example cannot be reached: check that PostgreSQL runs")
+
+
+async def test_users_are_not_told_what_is_for_the_operator(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    storage = Storage(Away(tmp_path, StoreLimits()), lambda: None, lambda: None, lambda _: None)
+    with pytest.raises(StoreError, match=r"^the server cannot reach its database: try again later$"):
+        await storage.ask(ListMembers())
+    await storage.close()
+    line = json.loads(capfd.readouterr().err)
+    assert line["reason"] == "db1.example cannot be reached: check that PostgreSQL runs"
 
 
 class Defective(SqliteStore):

@@ -11,7 +11,7 @@ from twotick.exchange import Histogram
 from twotick.server.asking import Asked, RequestQueue
 from twotick.server.failures import FailureLog
 from twotick.server.logs import log
-from twotick.store import Answer, Damaged, Effects, Request, Store, StoreError, Unfinished, Work
+from twotick.store import Answer, Damaged, DatabaseFailure, Effects, Request, Store, StoreError, Unfinished, Work
 
 _BATCH = 512
 """The most requests in one transaction, so that the first of them does not wait for very many others."""
@@ -148,6 +148,7 @@ class Storage:
         failures = [answer for answer in work.answers if isinstance(answer, StoreError)]
         if failures:
             self._loop.call_soon_threadsafe(self._failures.note, failures[0])
+            work.answers[:] = map(_for_users, work.answers)
         done = len(work.answers)
         carried_out, left = batch[:done], batch[done:]
         last = work.answers[-1]
@@ -235,3 +236,8 @@ class Storage:
                     context = {"message": "an answer of the store cannot be handled", "exception": error}
                     self._loop.call_exception_handler(context)
         self._on_answers()
+
+
+def _for_users(answer: Any) -> Any:
+    """Return an answer, without what only the operator can make use of."""
+    return StoreError(answer.told) if isinstance(answer, DatabaseFailure) else answer

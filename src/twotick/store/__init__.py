@@ -5,6 +5,7 @@ from twotick.store.opening import migrate_store, open_store
 from twotick.store.port import (
     Answer,
     Damaged,
+    DatabaseFailure,
     DatabaseState,
     DiskFull,
     Refusal,
@@ -205,6 +206,7 @@ __all__ = [
     "ConversationSet",
     "CreateRoom",
     "Damaged",
+    "DatabaseFailure",
     "DatabaseState",
     "Device",
     "DevicePushes",

@@ -51,6 +51,22 @@ class StoreError(Exception):
     """The store could not carry out a batch, and kept nothing of it. The text is a reason for a person to read."""
 
 
+class DatabaseFailure(StoreError):
+    """A database server cannot be reached, or cannot do what it was asked. The text is for the operator.
+
+    Attributes:
+        told: what users are told instead.
+    """
+
+    told = "the server cannot reach its database: try again later"
+
+
+class CommitUnknown(DatabaseFailure):
+    """It is not known whether a transaction was kept."""
+
+    told = "it is not known whether the server has kept this: send it again with the same Id"
+
+
 class Damaged(StoreError):
     """The database file is damaged, or is not one of Twotick's."""
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
-from twotick.store.port import DiskFull, StoreError
+from twotick.store.port import DatabaseFailure, DiskFull, StoreError
 from twotick.store.postgres.dialect import Parameters, for_arrays, translate
 
 _CONNECT_SECONDS: Final = 10.0
@@ -165,7 +165,7 @@ class PostgresConnection:
         self.warned = ""
         self.script(COMMIT)
         if self.warned:
-            raise StoreError(f"the database has not waited for its standby: {self.warned}")
+            raise DatabaseFailure(f"the database has not waited for its standby: {self.warned}")
 
     @property
     def is_closed(self) -> bool:
@@ -259,5 +259,5 @@ def store_error(error: Exception) -> StoreError:
     if isinstance(error, asyncpg.DiskFullError):
         return DiskFull("the disk of the database is full")
     if isinstance(error, LOST):
-        return StoreError(f"the database cannot be reached: {error or type(error).__name__}")
-    return StoreError(f"the database says: {error}")
+        return DatabaseFailure(f"the database cannot be reached: {error or type(error).__name__}")
+    return DatabaseFailure(f"the database says: {error}")

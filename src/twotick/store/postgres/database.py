@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
-from twotick.store.port import StoreError
+from twotick.store.port import CommitUnknown, DatabaseFailure, StoreError
 from twotick.store.postgres.connection import CONFLICTS, LOST, PostgresConnection, store_error
 from twotick.store.postgres.schema import SERVING, check_server, migrate
 from twotick.store.sqlite.database import Contents
@@ -31,10 +31,6 @@ _IN_USE_WITHOUT_BUS: Final = (
 )
 
 _T = TypeVar("_T")
-
-
-class CommitUnknown(StoreError):
-    """It is not known whether a transaction was kept."""
 
 
 class PostgresDatabase:
@@ -121,7 +117,7 @@ class PostgresDatabase:
         """Do something in one transaction; on return the database, and its standby, has kept it.
 
         Raises:
-            StoreError: the transaction failed, and nothing of it is kept; or an CommitUnknown.
+            StoreError: the transaction failed, and nothing of it is kept; or a CommitUnknown.
         """
         until = time.monotonic() + _PATIENCE
         tries = 0
@@ -241,20 +237,22 @@ def _connected(url: str) -> PostgresConnection:
     try:
         return PostgresConnection(url)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise StoreError(f"the database does not let this user in ({error}): check name and password") from error
+        raise DatabaseFailure(f"the database does not let this user in ({error}): check name and password") from error
     except asyncpg.InvalidCatalogNameError as error:
-        raise StoreError(f"{error}: create it with createdb, or name another one") from error
+        raise DatabaseFailure(f"{error}: create it with createdb, or name another one") from error
     except asyncpg.TargetServerAttributeNotMatched as error:
-        raise StoreError("no server of the database takes writes now: it is a standby, or has no primary") from error
+        raise DatabaseFailure(
+            "no server of the database takes writes now: it is a standby, or has no primary"
+        ) from error
     except asyncpg.ClientConfigurationError as error:
-        raise StoreError(f"this is not the address of a PostgreSQL database: {error}") from error
+        raise DatabaseFailure(f"this is not the address of a PostgreSQL database: {error}") from error
     except (ValueError, OverflowError) as error:  # their texts may have a part of the password
-        raise StoreError(
+        raise DatabaseFailure(
             "this is not the address of a PostgreSQL database: check its host and port, and write # / ? @ : in a"
             " password as %23 %2F %3F %40 %3A, or keep the password in ~/.pgpass"
         ) from error
     except (asyncpg.PostgresError, *LOST) as error:
-        raise StoreError(
+        raise DatabaseFailure(
             f"the database cannot be reached ({str(error) or 'no answer in time'}): check that PostgreSQL runs, and its"
             " host and port"
         ) from error

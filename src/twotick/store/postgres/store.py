@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from twotick.store.port import DatabaseState, Request, StoreError, StoreLimits, Work
+from twotick.store.port import CommitUnknown, DatabaseState, Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
-from twotick.store.postgres.database import CommitUnknown, PostgresDatabase
+from twotick.store.postgres.database import PostgresDatabase
 from twotick.store.postgres.locks import acknowledged_in, flat, is_repeatable, names_in
 from twotick.store.postgres.schema import risks
 from twotick.store.postgres.servers import ServerRepository
