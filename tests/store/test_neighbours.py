@@ -372,6 +372,17 @@ def test_what_guests_of_a_lost_server_were_to_get_has_failed(servers: Servers):
     assert [entry[1:3] for entry in failed] == [(102, "1")]
 
 
+def test_it_is_noticed_that_a_living_server_is_not_heard(servers: Servers):
+    """For example because the two are on different NATS servers."""
+    servers.wait(4)
+    neighbours = servers.a.exchange.neighbours
+    assert neighbours.unheard == ()
+    servers.wait(15, lost=True)
+    assert neighbours.unheard == (servers.b.store.run_number,)
+    servers.wait(3)
+    assert neighbours.unheard == ()
+
+
 def test_one_server_leads(servers: Servers):
     servers.wait(3)
     leads = [mail.exchange.neighbours.leads for mail in (servers.a, servers.b)]

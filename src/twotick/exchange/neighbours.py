@@ -197,6 +197,7 @@ class Neighbours:
         is_cut_off: whether the server has not been able to say that it lives.
         leads: whether it does the work that one server does for all; a server alone does.
         servers: the numbers of the servers that live.
+        unheard: those of them that this server has not heard for as long as a lease lasts.
         ignored: how many hints could not be understood.
         missed: how often hints of another server were missing.
     """
@@ -219,6 +220,7 @@ class Neighbours:
         self.is_cut_off = False
         self.leads = identity is None or identity.is_alone
         self.servers: tuple[int, ...] = ()
+        self.unheard: tuple[int, ...] = ()
         self.ignored = 0
         self.missed = 0
         self._output = output
@@ -231,6 +233,7 @@ class Neighbours:
         self._full: list[_Hint] = []
         self._count = 0
         self._counts: dict[int, int] = {}
+        self._heard: dict[int, float] = {}  # when each living server was heard last, or when it was new
         self._now = now
         self._until = now + LEASE
         self._renewing = False
@@ -296,6 +299,8 @@ class Neighbours:
         server, count, hint = unpacked
         if self.identity is None or server == self.identity.number:
             return
+        if server in self._heard:
+            self._heard[server] = self._now
         known = self._counts.pop(server, None)
         self._counts[server] = count
         if len(self._counts) > _MOST_SERVERS:
@@ -384,6 +389,10 @@ class Neighbours:
             self._next_settling = 0.0
             self._must_look = True  # it may have been killed before it told what it had done
         self.servers = result.servers
+        own = 0 if self.identity is None else self.identity.number
+        now = self._now
+        self._heard = {server: self._heard.get(server, now) for server in result.servers if server != own}
+        self.unheard = tuple([server for server, heard in self._heard.items() if now - heard > LEASE])
 
     # Looking
 

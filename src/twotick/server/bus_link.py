@@ -43,6 +43,7 @@ class BusLink:
         self._bus = bus
         self._news = news
         self._neighbours = neighbours
+        self._unheard: tuple[int, ...] = ()
 
     async def open(self) -> None:
         """Connect with the bus, and stay connected.
@@ -56,6 +57,8 @@ class BusLink:
 
     def flush(self) -> None:
         """Tell the other servers what this one has done."""
+        if self._neighbours.unheard != self._unheard:
+            self._note_unheard()
         for hint in self._neighbours.take():
             self._bus.publish(_HINTS, hint)
         for piece in self._news.take():
@@ -71,6 +74,20 @@ class BusLink:
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
         self._far_guests.requests.clear()
+
+    def _note_unheard(self) -> None:
+        """Log that living servers are not heard, unless it is known why."""
+        if not self._bus.connected:
+            return
+        self._unheard = unheard = self._neighbours.unheard
+        if unheard:
+            log.warning(
+                "servers that share the database are not heard on the bus",
+                servers=len(unheard),
+                advice="give all of them the same setting bus, and connect the NATS servers with each other",
+            )
+        else:
+            log.warning("all servers that share the database are heard again")
 
     def _take(self, data: bytes, reply: Callable[[bytes], None]) -> None:
         self._far_guests.take(data, reply)
