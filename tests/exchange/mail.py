@@ -72,6 +72,7 @@ class Mail:
         broken: whether the store cannot keep messages.
         meanwhile: called while a login is checked.
         credential: what logins are checked with; None for the members' passwords.
+        password_refusal: with which code, reason and wait changes of passwords are refused; None if they are not.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Mail:
         self.broken = False
         self.meanwhile: Callable[[], object] = lambda: None
         self.credential: LoginProof | None = None
+        self.password_refusal: tuple[int, str, int | None] | None = None
         self.asked: list[Request[Any]] = []
         self.answers: dict[type, Callable[[Any], Any]] = {}
         self.exchange = Exchange(
@@ -131,6 +133,9 @@ class Mail:
             password_changes = exchange.password_changes.copy()
             exchange.password_changes.clear()
             for connection, device, head in password_changes:
+                if self.password_refusal is not None:
+                    exchange.password_kept(connection, head, *self.password_refusal)
+                    continue
                 exchange.password_changed(connection, device, head, others_revoked=b"revoke-others" in head.headers)
             changed = exchange.changed.copy()
             exchange.changed.clear()
