@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # Tests often wait, so three processes are quicker than two even on two cores.
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
-WORKERS := 3
+WORKERS := 4
 # Other tests run beside these, which hardly wait.
 cover compiled: WORKERS := 2
 
