@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 	$$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-# Tests often wait, so three processes are quicker than two even on two cores.
+# Tests often wait, so four processes are quicker than two even on two cores.
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 WORKERS := 4
 # Other tests run beside these, which hardly wait.
@@ -75,8 +75,10 @@ cover: .venv/.installed  ## measure the coverage of wire, exchange and store, an
 		echo "coverage of src/twotick/$$floor:"; \
 		$(BIN)/coverage report --include="src/twotick/$$floor/*" --fail-under=$(LEAST_COVERAGE) || exit 1; done
 
+# The same tests run uncompiled with all random examples, and those of the web port besides.
 compiled: build/compiled/.made  ## test wire and exchange as mypyc compiles them
-	PYTHONPATH=build/compiled $(PYTEST) tests/wire tests/exchange tests/server
+	PYTHONPATH=build/compiled $(PYTEST) --hypothesis-profile=quick tests/wire tests/exchange tests/server \
+		--ignore=tests/server/web
 
 pythons:  ## run the quick tests on every Python from 3.11 to 3.14 that this machine has
 	@for minor in 11 12 13 14; do \
