@@ -149,9 +149,24 @@ async def test_a_bus_that_fails_is_known_and_all_is_as_before_when_it_is_back(wo
     two.serve("guest.dave", echo)
     world.recover()
     assert await take_changes(world, 2, back=True) == [None, None]
-    one.publish("log.17", b"kept")
-    assert await take(heard, 1) == [b"kept"]
+    await hear_unless_lost_again(world, heard, lambda: one.publish("log.17", b"kept"))
     assert await one.request("guest.dave", b"again", TIMEOUT) == b"<again>"
+
+
+async def hear_unless_lost_again(world: World, heard: "asyncio.Queue[bytes]", publish: Callable[[], None]) -> None:
+    """Publish, and hear it; once more only if a connection was lost meanwhile, as a machine that stands still can."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            publish()
+            hearing, changing = (asyncio.ensure_future(each.get()) for each in (heard, world.changes))
+            await asyncio.wait((hearing, changing), return_when=asyncio.FIRST_COMPLETED)
+            changing.cancel()
+            if hearing.done():
+                assert hearing.result() == b"kept"
+                return
+            hearing.cancel()
+            if changing.result() is not None:
+                assert await take_changes(world, 1, back=True) == [None]
 
 
 async def take_changes(world: World, count: int, *, back: bool = False) -> list[str | None]:
