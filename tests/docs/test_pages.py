@@ -34,7 +34,7 @@ def test_operators_find_what_each_warning_and_alert_means() -> None:
     page = (ROOT / "docs" / "operations.md").read_text("utf-8")
     table = page.partition("\n## How it is")[2].partition("\n### Doctor")[0]
     told = set(re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))))
-    source = (ROOT / "src/twotick/admin.py").read_text("utf-8")
+    source = (ROOT / "src/twotick/admin/condition.py").read_text("utf-8")
     warnings = set(re.findall(r"yield\s+\(?\s*f?\"([^\"{:]+)", source)) - {"not ready"}
     observer = (ROOT / "src/twotick/server/observing/observer.py").read_text("utf-8")
     reasons = re.findall(r"problems(?:\.append\(| = \[)f?\"([^\"{:]+)", observer)

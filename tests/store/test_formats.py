@@ -81,7 +81,7 @@ def test_a_store_that_is_used_keeps_its_layout(tmp_path: Path) -> None:
     asker.store.close()
 
 
-@pytest.mark.parametrize("number", [11, 12, 13, 14, 15, 16, 17, 18])
+@pytest.mark.parametrize("number", [11, 12, 13, 14, 15, 16])
 def test_a_database_of_an_older_format_opens_with_everything_in_it(tmp_path: Path, number: int) -> None:
     (tmp_path / "old").mkdir()
     asker, new = older.opened(tmp_path / "old", number), Asker(tmp_path / "new")

@@ -1,8 +1,8 @@
 """Messages to guests of other servers that share the database (docs/cluster.md).
 
 Theory of operation. The server that a guest is connected to serves requests with the subject of the guest's name. A
-message to a name that nobody here has is sent there, and is delivered as a message of a guest of that server would be:
-it waits for the receiver's window, runs out of time, and is answered. The server that holds the guest remembers its
+message to a name that no guest here has is sent there, and that server delivers it like a message of its own guests: it
+waits for the receiver's window, runs out of time, and is answered. The server that holds the guest remembers its
 answers for a while, so a request that is asked again, because the bus was away meanwhile, is not delivered again.
 
 The sender's server answers its sender by the deadline in any case. If it does not know by then what has become of the
@@ -51,7 +51,7 @@ class FarRequest:
         subject: its subject.
         data: what it says.
         seconds: the time in which it must be answered.
-        answered: called once, with the answer; with b"" if nobody serves the subject, and None if there is no answer.
+        answered: called once, with the answer; with b"" if no server serves the subject, and None if none came in time.
     """
 
     __slots__ = ("answered", "data", "seconds", "subject")
@@ -69,15 +69,15 @@ class _Sent:
     Attributes:
         message: the message.
         size: the bytes of its body.
-        nobody: why it has failed if nobody has the name; None if it has not then.
+        absent: why the message fails if no guest has the name; None if it does not fail then.
     """
 
-    __slots__ = ("message", "nobody", "size")
+    __slots__ = ("absent", "message", "size")
 
-    def __init__(self, message: Pending, size: int, nobody: str | None) -> None:
+    def __init__(self, message: Pending, size: int, absent: str | None) -> None:
         self.message = message
         self.size = size
-        self.nobody = nobody
+        self.absent = absent
 
 
 class _Taken:
@@ -165,7 +165,7 @@ class FarGuests:
         """Send a message to guests of other servers.
 
         Args:
-            subject: the subject of all guests of a server, or of a name: then it fails if nobody has the name.
+            subject: the subject of all guests of a server, or of a name: then the message fails if no guest has it.
             message: the message.
             body: its body.
         """
@@ -186,8 +186,8 @@ class FarGuests:
             text_of(head.travels) if sender.extended else "",
             max(seconds - _MARGIN, seconds / 2),
         ]
-        nobody = not_connected(head.name) if subject == subject_of(head.key) else None
-        self._sent[self._count] = _Sent(message, len(body), nobody)
+        absent = not_connected(head.name) if subject == subject_of(head.key) else None
+        self._sent[self._count] = _Sent(message, len(body), absent)
         data = json.dumps(said).encode() + b"\n" + body
         self.requests.append(FarRequest(subject, data, seconds, partial(self._answered, self._count)))
 
@@ -204,7 +204,7 @@ class FarGuests:
         if answer is None:
             failure: str | None = UNKNOWN
         elif not answer:
-            failure = sent.nobody
+            failure = sent.absent
         elif answer == _DELIVERED:
             failure = None
         else:
@@ -280,7 +280,7 @@ class FarGuests:
                 self._relay.deliver(receiver, (sender, head, SETTLED, deadline, broadcast), body)
 
     def _receivers(self, key: bytes) -> list[Connection] | None:
-        """Return the connections that get a message; None if nobody has the name."""
+        """Return the connections that get a message; None if no guest has the name."""
         if key == EVERYONE:
             return self._guests.others(None)
         receiver = self._guests.receivers.get(key) or self._guests.duplex.get(key)

@@ -343,6 +343,7 @@ class Neighbours:
     def tick(self, now: float) -> None:
         """Set the time, in seconds: say that this server lives, and look at what others have done."""
         if self.identity is None:
+            self._members.joined.clear()  # there is no other server to be told
             return
         self._now = now
         if not self.identity.is_alone:

@@ -15,6 +15,7 @@ import math
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from twotick.client.address import DEFAULT_SERVER
@@ -211,8 +212,8 @@ class Bot:
         if entry.is_news:
             work = self._work_on(message)
         elif self._on_reaction is not None and entry.reacts_to and entry.reacts_to.sender.lower() == self.name.lower():
-            handler, message.text = self._on_reaction, entry.text
-            work = lambda: handler(message)  # noqa: E731
+            message.text = entry.text
+            work = partial(self._on_reaction, message)
         if work is None:
             await entry.ack()
         else:
@@ -228,7 +229,7 @@ class Bot:
             return lambda: _say(self._commands.help(asked.rest))
         handler = self._on_message if asked.addressed and self._on_message is not None else self._on_any
         if handler is not None:
-            return lambda: handler(message)
+            return partial(handler, message)
         # In a room, a command with the prefix may be that of another bot.
         return (lambda: _say(self._commands.unknown(asked.word))) if asked.by_name and asked.word else None
 
