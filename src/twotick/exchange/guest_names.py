@@ -46,7 +46,7 @@ class GuestNames:
         Args:
             connection: the guest's connection.
             name: the name.
-            found: called with the member; with TAKEN if a guest of another server has it; with None if the name is free.
+            found: called with the member; with TAKEN if a guest of another server has it; with None if it is free.
         """
         text = name.decode("ascii")
         if self._is_shared:

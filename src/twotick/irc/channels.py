@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from twotick.irc.answers import QUESTION, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.messages import remember, tags_of, take_forward
-from twotick.irc.session import QUESTION, IrcMessage, IrcSession, Steps
-from twotick.irc.wire import MOST_LINE, write_line
+from twotick.irc.session import IrcSession
+from twotick.irc.wire import MOST_LINE, IrcMessage, write_line
 from twotick.wire import Head, Verb, frame, is_name, is_room
 
 _MOST_TARGETS: Final = 10

@@ -4,11 +4,12 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Final
 
+from twotick.irc.answers import QUESTION, IrcAnswer, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.channels import event_lines, marker_line
 from twotick.irc.messages import message_lines, reference, tag_time
-from twotick.irc.session import QUESTION, IrcAnswer, IrcMessage, IrcSession, Steps
-from twotick.irc.wire import write_line
+from twotick.irc.session import IrcSession
+from twotick.irc.wire import IrcMessage, write_line
 from twotick.wire import Frame, Head, Verb, frame, is_name, is_room, read_number
 
 _MOST: Final = 500

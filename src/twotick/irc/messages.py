@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from twotick.irc import capabilities
+from twotick.irc.answers import Response, SentMessage
 from twotick.irc.capabilities import Cap
-from twotick.irc.session import IrcMessage, IrcSession, Response, SentMessage
-from twotick.irc.wire import MOST_LINE, escape_tag, split_text, write_line
+from twotick.irc.session import IrcSession
+from twotick.irc.wire import MOST_LINE, IrcMessage, escape_tag, split_text, write_line
 from twotick.wire import Head, Verb, frame, is_identifier, is_name, is_room, read_number
 
 _MOST_TARGETS: Final = 4

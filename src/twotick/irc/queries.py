@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+from twotick.irc.answers import QUESTION, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.channels import session_realname
 from twotick.irc.registration import write_motd, write_support, write_users
-from twotick.irc.session import QUESTION, IrcMessage, IrcSession, Steps
-from twotick.irc.wire import write_line
+from twotick.irc.session import IrcSession
+from twotick.irc.wire import IrcMessage, write_line
 from twotick.wire import Head, Verb, frame, is_name, is_room
 
 _MOST_MONITORED: Final = 100

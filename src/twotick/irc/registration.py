@@ -8,10 +8,11 @@ from collections.abc import Generator
 from typing import Final
 
 from twotick.irc import capabilities
+from twotick.irc.answers import QUESTION, IrcAnswer, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.channels import enter_rooms
-from twotick.irc.session import QUESTION, WINDOW, IrcAnswer, IrcMessage, IrcSession, Steps
-from twotick.irc.wire import write_line
+from twotick.irc.session import WINDOW, IrcSession
+from twotick.irc.wire import IrcMessage, write_line
 from twotick.wire import DEVICE, Side, Verb, frame, is_name
 
 _TOKEN: Final = re.compile(rb"tt_[A-Za-z0-9_-]{43}")

@@ -10,17 +10,14 @@ What comes from the log of a member is acknowledged when the client has answered
 then it comes again (docs/protocol.md, rule 11.3).
 """
 
-import json
 from collections import deque
-from collections.abc import Callable, Generator
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
+from twotick.irc.answers import QUESTION, IrcAnswer, Response, SentMessage, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
 from twotick.wire import Frame, Head, HeadCache, Parser, Verb, frame, time_text
-
-QUESTION: Final = b"q"
-"""The Id of every question; one is under way at a time."""
 
 WINDOW: Final = 64
 """How many entries may be on their way to a client that has not answered a PING."""
@@ -49,35 +46,6 @@ _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
 
 
-class IrcAnswer(NamedTuple):
-    """The answer to a question.
-
-    Attributes:
-        head: the frame that ends it.
-        body: its body.
-        items: the FORWARDs before it.
-    """
-
-    head: Head
-    body: bytes
-    items: list[Frame]
-
-    @property
-    def reason(self) -> bytes | None:
-        """Why the question was refused; None if it was not."""
-        if self.head.verb is not Verb.ERROR:
-            return None
-        return self.head.headers.get(b"reason", b"the server refuses it")
-
-    def objects(self) -> list[dict[str, Any]]:
-        """Return the objects of a list; none if the question was refused."""
-        return [] if self.reason is not None else json.loads(self.body)
-
-
-Steps: TypeAlias = Generator[bytes, IrcAnswer, None]
-"""A command that waits for answers: it yields frames."""
-
-
 class IrcCommand(NamedTuple):
     """What carries out a command.
 
@@ -94,58 +62,6 @@ class IrcCommand(NamedTuple):
     early: bool = False
     passes: bool = False
     members: bool = False
-
-
-class Response:
-    """The lines that answer a command.
-
-    Attributes:
-        label: the client's label; empty for none.
-        lines: those that wait, because the command has a label.
-        waiting: how many messages of the command are under way.
-    """
-
-    __slots__ = ("label", "lines", "waiting")
-
-    def __init__(self, label: bytes) -> None:
-        self.label = label
-        self.lines: list[bytes] = []
-        self.waiting = 0
-
-
-class SentMessage:
-    """A SEND that is not answered.
-
-    Attributes:
-        command: the IRC command.
-        target: the recipient.
-        body: the body.
-        tags: the client's own tags, as they are written.
-        time: when it came, as frames have it.
-        response: what its answer belongs to; None if it has no label.
-        headers: the headers by which its echo is written.
-    """
-
-    __slots__ = ("body", "command", "headers", "response", "tags", "target", "time")
-
-    def __init__(
-        self,
-        command: bytes,
-        target: bytes,
-        body: bytes,
-        *,
-        tags: bytes,
-        time: bytes,
-        response: Response | None,
-        headers: dict[bytes, bytes],
-    ) -> None:
-        self.command = command
-        self.target = target
-        self.body = body
-        self.tags = tags
-        self.time = time
-        self.response = response
-        self.headers = headers
 
 
 class IrcPlace:

@@ -1,0 +1,91 @@
+"""What a command of an IRC client waits for, and what answers it."""
+
+import json
+from collections.abc import Generator
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from twotick.wire import Frame, Head, Verb
+
+QUESTION: Final = b"q"
+"""The Id of every question; one is under way at a time."""
+
+
+class IrcAnswer(NamedTuple):
+    """The answer to a question.
+
+    Attributes:
+        head: the frame that ends it.
+        body: its body.
+        items: the FORWARDs before it.
+    """
+
+    head: Head
+    body: bytes
+    items: list[Frame]
+
+    @property
+    def reason(self) -> bytes | None:
+        """Why the question was refused; None if it was not."""
+        if self.head.verb is not Verb.ERROR:
+            return None
+        return self.head.headers.get(b"reason", b"the server refuses it")
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Return the objects of a list; none if the question was refused."""
+        return [] if self.reason is not None else json.loads(self.body)
+
+
+Steps: TypeAlias = Generator[bytes, IrcAnswer, None]
+"""A command that waits for answers: it yields frames."""
+
+
+class Response:
+    """The lines that answer a command.
+
+    Attributes:
+        label: the client's label; empty for none.
+        lines: those that wait, because the command has a label.
+        waiting: how many messages of the command are under way.
+    """
+
+    __slots__ = ("label", "lines", "waiting")
+
+    def __init__(self, label: bytes) -> None:
+        self.label = label
+        self.lines: list[bytes] = []
+        self.waiting = 0
+
+
+class SentMessage:
+    """A SEND that is not answered.
+
+    Attributes:
+        command: the IRC command.
+        target: the recipient.
+        body: the body.
+        tags: the client's own tags, as they are written.
+        time: when it came, as frames have it.
+        response: what its answer belongs to; None if it has no label.
+        headers: the headers by which its echo is written.
+    """
+
+    __slots__ = ("body", "command", "headers", "response", "tags", "target", "time")
+
+    def __init__(
+        self,
+        command: bytes,
+        target: bytes,
+        body: bytes,
+        *,
+        tags: bytes,
+        time: bytes,
+        response: Response | None,
+        headers: dict[bytes, bytes],
+    ) -> None:
+        self.command = command
+        self.target = target
+        self.body = body
+        self.tags = tags
+        self.time = time
+        self.response = response
+        self.headers = headers
