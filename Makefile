@@ -54,16 +54,16 @@ check-page:
 
 build/node/.installed: Makefile
 	@mkdir -p $(@D)
-	@npm install --silent --no-audit --no-fund --prefix build/node typescript@7.0.2 axe-core@4.14.1
+	@npm install --loglevel=error --fetch-retries=5 --no-audit --no-fund --prefix build/node typescript@7.0.2 axe-core@4.14.1
 	@touch $@
 
 quick: .venv/.installed  ## run the tests of wire, exchange, store and client with few random examples
 	$(PYTEST) --hypothesis-profile=quick $(QUICK)
 
-# Two at once: most checks are one thread, and tests often wait. `cover` runs all tests of what it covers; the other
-# tests are those of the rest, and those that have more random examples than `cover` gives them.
-test: .venv/.installed  ## run every check and every test, and measure the coverage
-	@$(MAKE) --no-print-directory --jobs=2 check other-tests cover
+# Two at once: tests often wait. `cover` runs all tests of what it covers; the other tests are those of the rest, and
+# those that have more random examples than `cover` gives them.
+test: check  ## run every check and every test, and measure the coverage
+	@$(MAKE) --no-print-directory --jobs=2 other-tests cover
 
 other-tests: .venv/.installed
 	$(PYTEST) $(COVERED:%=--only-random=tests/%)
