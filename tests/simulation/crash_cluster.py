@@ -30,7 +30,7 @@ from tests.simulation.patroni import NODES, PatroniCluster, signal_all
 from tests.simulation.servers import OneServer
 from tests.store.postgres_server import execute
 from twotick.server.secrets import new_token, token_digest
-from twotick.store import AddMember, AddToken, Member, StoreLimits
+from twotick.store import AddMember, AddToken, Member, StoreError, StoreLimits
 from twotick.store.postgres.connection import PostgresConnection
 from twotick.store.postgres.store import PostgresStore
 
@@ -50,6 +50,14 @@ _GAPS: Final = (
     " GROUP BY member HAVING count(*) <> max(seq)"
     " UNION ALL SELECT 'room ' || room || ': ' || count(*) || ' of ' || max(place) - min(place) + 1"
     " FROM twotick.message WHERE room IS NOT NULL GROUP BY room HAVING count(*) <> max(place) - min(place) + 1"
+)
+
+
+_ACTIVITY: Final = (
+    "SELECT concat_ws('; ', pid, state, wait_event_type, wait_event, 'blocked by ' || pg_blocking_pids(pid)::text,"
+    " now() - xact_start, left(query, 200)) FROM pg_stat_activity WHERE datname = 'twotick'"
+    " UNION ALL SELECT concat_ws('; ', application_name, state, sync_state, replay_lag) FROM pg_stat_replication"
+    " UNION ALL SELECT concat('synchronous_standby_names ', current_setting('synchronous_standby_names'))"
 )
 
 
@@ -108,6 +116,24 @@ class World:
 
         if found := await asyncio.to_thread(gaps):
             raise Problem(f"numbers are missing: {'; '.join(found)}")
+
+    async def describe(self) -> str:
+        """Return what all are at, to find the reason of a problem. The servers are ended."""
+        parts = [f"--- members\n{self.crowd.describe()}"]
+        parts.append(f"--- Patroni\n{await self.in_database(PatroniCluster.members)}")
+
+        def activity(where: str) -> str:
+            with closing(PostgresConnection(where)) as connection:
+                return "\n".join(str(text) for (text,) in connection.run(_ACTIVITY))
+
+        try:
+            async with asyncio.timeout(20):
+                parts.append(f"--- PostgreSQL\n{await asyncio.to_thread(activity, await self._primary())}")
+        except (StoreError, OSError) as error:
+            parts.append(f"--- PostgreSQL: {error!r}")
+        for each in self.servers:
+            parts.append(f"--- {each.log}\n{await each.tail()}")
+        return "\n".join(parts)
 
     async def freeze(self, processes: list[int]) -> None:
         """Stop processes for a while."""
@@ -375,8 +401,7 @@ async def run(folder: Path, patroni: Path, count: int, rounds: list[str], seed: 
             try:
                 await _round(world, number, name, len(rounds))
             except (Problem, TimeoutError) as problem:
-                for each in servers:
-                    print(f"--- {each.log}\n{each.tail()}", file=sys.stderr)
+                print(await world.describe(), file=sys.stderr)
                 raise Problem(f"round {number}, {name}: {problem}") from problem
 
 

@@ -113,7 +113,8 @@ class Device:
 
     Attributes:
         got: the Seq of each message that it has.
-        silent: whether it does not take what comes.
+        waiting: the messages that have no answer yet, each with the time since which it waits.
+        trouble: why its connection was lost, or could not be made; empty while there is one.
     """
 
     def __init__(self, crowd: "Crowd", member: Member, name: str, token: str) -> None:
@@ -126,6 +127,8 @@ class Device:
         self._client: MemberClient | None = None
         self._joined = asyncio.Event()
         self._numbers: dict[str, Iterator[int]] = {}
+        self.waiting: dict[Sent, float] = {}
+        self.trouble = "it was not connected yet"
 
     def __str__(self) -> str:
         return f"{self.member.name}/{self.name}"
@@ -134,17 +137,28 @@ class Device:
         """Be connected, and take what comes, until this is cancelled."""
         while True:
             try:
-                async with join(self.member.name, self._crowd.where, token=self._token, limits=LIMITS, window=64) as me:
+                async with join(
+                    self.member.name,
+                    self._crowd.where,
+                    token=self._token,
+                    limits=LIMITS,
+                    window=64,
+                    on_connection=self._note_connection,
+                ) as me:
                     self._client = me
                     self._joined.set()
                     await self._take(me)
             except TwotickError as error:
+                self._note_connection(error)
                 if (name := type(error).__name__) in ("NotAuthenticated", "Replaced"):
                     self._crowd.problems.append(f"{self} was ended: {name}: {error}")
                 await asyncio.sleep(0.1)
             finally:
                 self._client = None
                 self._joined.clear()
+
+    def _note_connection(self, problem: TwotickError | None) -> None:
+        self.trouble = "" if problem is None else f"{type(problem).__name__}: {problem}"
 
     async def leave(self) -> None:
         """End the connection; `live` makes a new one."""
@@ -219,6 +233,7 @@ class Device:
     async def _deliver(self, burst: Sequence[Sent]) -> None:
         """Send messages until all are accepted, those that were not again with the same Ids."""
         left: list[Sent] = [*burst]
+        self.waiting.update((each, time.monotonic()) for each in left)
         while left:
             me = await self.client()
             try:
@@ -229,6 +244,8 @@ class Device:
             results = await asyncio.gather(*(each.accepted() for each in receipts), return_exceptions=True)
             for each, result in zip(left, results, strict=True):
                 self._answered(each, result)
+                if not isinstance(result, BaseException):
+                    del self.waiting[each]
             left = [each for each, result in zip(left, results, strict=True) if isinstance(result, BaseException)]
             if left:
                 await asyncio.sleep(0.1)
@@ -284,6 +301,7 @@ class Crowd:
         self._rooms = rooms
         self._living: list[asyncio.Task[None]] = []
         self._writing: list[asyncio.Task[None]] = []
+        self._leaving: Device | None = None
 
     def add_devices(self, tokens: dict[tuple[str, str], str]) -> None:
         """Give the members their devices."""
@@ -322,7 +340,9 @@ class Crowd:
     async def _restless(self) -> None:
         while not self.quiet.is_set():
             await asyncio.sleep(self.chance.uniform(0.2, 1.0))
-            await self.chance.choice(self.devices).leave()
+            self._leaving = self.chance.choice(self.devices)
+            await self._leaving.leave()
+            self._leaving = None
 
     async def progress(self, seconds: float = 120.0) -> None:
         """Wait until as many further messages are accepted as there are devices.
@@ -431,6 +451,17 @@ class Crowd:
                 if member.read.get(sent.by.member.name, 0) < member.devices[0].got[sent.key]:
                     found.append(f"{sent} is said to be read, and is not")
         return found
+
+    def describe(self) -> str:
+        """Return who waits for what, to find the reason."""
+        now = time.monotonic()
+        lines = [f"{self._leaving} ends its connection"] if self._leaving else []
+        for device in self.devices:
+            for sent, since in device.waiting.items():
+                states = ", ".join(each.state.name for each in sent.receipts[-3:])
+                how = device.trouble or "connected"
+                lines.append(f"{sent}: for {now - since:.1f} s; queued {len(sent.receipts)} times: {states}; {how}")
+        return "\n".join(lines) or "every message has an answer"
 
     async def stop(self) -> None:
         """End all connections."""

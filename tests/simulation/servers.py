@@ -47,6 +47,7 @@ class OneServer:
             "TWOTICK_DATA": str(self._folder / f"data-{self.port}"),
             "HOME": str(self._folder),
             "TWOTICK_KEYRING": "no",
+            "PYTHONFAULTHANDLER": "yes",
         }
         if self.buses:
             given["TWOTICK_BUS"] = f"nats://127.0.0.1:{self.buses[0].port}"
@@ -89,6 +90,10 @@ class OneServer:
         signal_all(self.processes, signal.SIGKILL)
         signal_all(self.processes, signal.SIGCONT)
 
-    def tail(self) -> str:
-        """Return the end of its log."""
-        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
+    async def tail(self) -> str:
+        """End the process; return the end of its log, which then says what each of its threads was at."""
+        ended = self._process
+        signal_all(self.processes, signal.SIGABRT)
+        if ended is not None:
+            await ended.wait()
+        return self.log.read_text(errors="replace")[-6000:] if self.log.exists() else ""
