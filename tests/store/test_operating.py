@@ -1,7 +1,11 @@
 """What the operator does to members (rule 10.11), on both stores."""
 
 import json
+import threading
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,16 @@ from tests.store.helpers import NOW, Asker
 from tests.store.pictures import png
 from twotick.export import export_member
 from twotick.store import (
+    NOT_AN_OPERATOR,
+    OWN_ACCOUNT,
     ActKind,
     ActsSoFar,
     AddInvitation,
     AddMember,
     AddToken,
+    ByOperator,
     CheckLogin,
+    Effects,
     FindActs,
     FindMember,
     FindPushes,
@@ -33,7 +41,9 @@ from twotick.store import (
     OpenDevice,
     PushLook,
     PushSubscription,
+    Refusal,
     RemoveMember,
+    Request,
     SetDisabled,
     SetDisplay,
     SetOperator,
@@ -41,9 +51,11 @@ from twotick.store import (
     SetProfile,
     SetPush,
     SignOut,
+    SqliteStore,
     StoreError,
     StoreLimits,
     SurveyMembers,
+    Together,
     WithdrawInvitation,
 )
 
@@ -159,6 +171,76 @@ def test_roles_and_codes_end_with_their_member(asker: Asker) -> None:
     found = asker.ask(FindMember("bob"))
     assert found is not None
     assert not found.operator
+
+
+def test_an_operator_acts_only_with_the_role_and_not_on_the_own_account(asker: Asker) -> None:
+    alice, bob, carol = (asker.members[name] for name in ("alice", "bob", "carol"))
+    asker.ask(SetPassword("alice", "hash"))
+
+    def act(request: Any, locks_out: int | None = None, password: str = "hash", by: int = alice) -> Any:
+        return asker.ask(ByOperator(by, password, locks_out, request))
+
+    def refused(request: Any, **more: Any) -> str:
+        answer = act(request, **more)
+        assert isinstance(answer, Refusal)
+        return answer.kind
+
+    take_away = SetOperator("bob", False)
+    assert refused(take_away, locks_out=bob) == NOT_AN_OPERATOR
+    for name in ("alice", "bob"):
+        asker.ask(SetOperator(name, True))
+    assert refused(SetOperator("alice", False), locks_out=alice) == OWN_ACCOUNT
+    assert refused(take_away, locks_out=bob, password="earlier") == NOT_AN_OPERATOR
+    assert refused(take_away, locks_out=bob, by=10**9) == NOT_AN_OPERATOR
+    assert refused(SetDisplay(carol, "a\u202eb", NOW)) == ""
+    assert [each.operator for each in asker.ask(SurveyMembers())] == [True, True, False]
+    assert act(SetOperator("carol", True), locks_out=carol) is True
+    asker.ask(SetDisabled("alice", True, NOW))
+    assert refused(take_away, locks_out=bob) == NOT_AN_OPERATOR
+    asker.ask(SetDisabled("alice", False, NOW))
+    assert isinstance(act(RemoveMember("bob", NOW), locks_out=bob), Effects)
+    assert asker.ask(FindMember("bob")) is None
+    assert refused(RemoveMember("alice", NOW), locks_out=alice, password="", by=bob) == NOT_AN_OPERATOR
+
+
+def test_of_two_operators_who_act_on_each_other_at_once_one_remains(new_asker: AskerMaker) -> None:
+    asker = new_asker(StoreLimits())
+    asker.add("alice", "bob", device="")
+    ways: list[Callable[[str], Request[Any]]] = [
+        lambda name: SetOperator(name, False),
+        lambda name: SetDisabled(name, True, NOW),
+        lambda name: Together((SetPassword(name, ""), SignOut(asker.members[name], "", "reset", NOW))),
+    ]
+    with closing(another(asker)) as other:
+        for way in [each for each in ways for _ in range(4)]:
+            for name in asker.members:
+                asker.ask(SetDisabled(name, False, NOW))
+                asker.ask(SetOperator(name, True))
+                asker.ask(SetPassword(name, "hash"))
+            start = threading.Barrier(2)
+
+            def act(store: Any, by: str, on: str, way: Any = way, start: Any = start) -> Any:
+                start.wait()
+                return store.ask(ByOperator(asker.members[by], "hash", asker.members[on], way(on)))
+
+            with ThreadPoolExecutor(1) as pool:
+                there = pool.submit(act, other, "bob", "alice")
+                answers = [act(asker.store, "alice", "bob"), there.result()]
+            assert sum(isinstance(each, Refusal) for each in answers) == 1, answers
+            found = [asker.ask(FindMember(name)) for name in asker.members]
+            assert [each is not None and each.operator and not each.disabled and each.password for each in found].count(
+                "hash"
+            ) == 1
+
+
+def another(asker: Asker) -> SqliteStore:
+    """Open the database of a store once more, as a command or another server does."""
+    if asker.folder is None:
+        from tests.store.postgres_asker import PostgresAsker
+
+        assert isinstance(asker, PostgresAsker)
+        return type(asker)(asker.url, asker.limits, exclusive=False).store
+    return SqliteStore(asker.folder, asker.limits, exclusive=False)
 
 
 def test_all_that_is_stored_about_a_member_is_exported(new_asker: AskerMaker, tmp_path: Path) -> None:

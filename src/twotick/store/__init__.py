@@ -100,6 +100,7 @@ from twotick.store.requests.messages import (
 from twotick.store.requests.operating import (
     ActKind,
     ActsSoFar,
+    ByOperator,
     FindActs,
     MemberAct,
     SetDisabled,
@@ -171,11 +172,14 @@ from twotick.store.requests.servers import (
 )
 from twotick.store.requests.times import AcceptTime, KeepTime, ReadTimes, StoredTimes
 from twotick.store.rules.errors import LIMITS
+from twotick.store.rules.operators import NOT_AN_OPERATOR, OWN_ACCOUNT
 from twotick.store.sqlite.store import SqliteStore
 
 __all__ = [
     "HOOK_DEVICE",
     "LIMITS",
+    "NOT_AN_OPERATOR",
+    "OWN_ACCOUNT",
     "PIECE",
     "Absence",
     "AbsentDevice",
@@ -195,6 +199,7 @@ __all__ = [
     "Appended",
     "BotMember",
     "BotRight",
+    "ByOperator",
     "ChangeRoom",
     "CheckLogin",
     "ClaimGuest",

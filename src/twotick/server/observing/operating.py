@@ -21,7 +21,10 @@ from twotick.server.server import Server
 from twotick.server.web.gate import Turned, Visitor
 from twotick.server.web.site import WebAnswer, json_answer
 from twotick.store import (
+    NOT_AN_OPERATOR,
+    OWN_ACCOUNT,
     AddInvitation,
+    ByOperator,
     CloseReport,
     Effects,
     FindMember,
@@ -56,6 +59,9 @@ _MEMBERS: Final = 100
 """The members that one request lists."""
 
 _DAY: Final = 86400.0
+
+_REFUSED: Final = {NOT_AN_OPERATOR: 401, OWN_ACCOUNT: 409}
+"""The statuses of HTTP for acts that the rules do not allow."""
 
 _Answer = TypeVar("_Answer")
 
@@ -110,7 +116,7 @@ class OperatorPage:
             "invitations": self._invitations,
             "reports": self._reports,
         }
-        self._acts: dict[str, Callable[[Member, Query], Awaitable[Any]]] = {
+        self._acts: dict[str, Callable[[OperatorSession, Query], Awaitable[Any]]] = {
             "disable": self._disable,
             "enable": self._enable,
             "rename": self._rename,
@@ -155,7 +161,7 @@ class OperatorPage:
         finally:
             self._busy -= 1
 
-    async def _do(self, method: str, what: str, query: Query, operator: Member) -> Any:
+    async def _do(self, method: str, what: str, query: Query, operator: OperatorSession) -> Any:
         if method == "POST" and what in self._acts:
             return await self._acts[what](operator, query)
         if method == "GET" and what in self._looks:
@@ -189,8 +195,8 @@ class OperatorPage:
             if now - each.used > _IDLE or now - each.began > _LONGEST or len(self._sessions) >= _SESSIONS:
                 del self._sessions[key]
 
-    async def _operator(self, headers: Mapping[bytes, bytes]) -> Member:
-        """Return the operator who asks.
+    async def _operator(self, headers: Mapping[bytes, bytes]) -> OperatorSession:
+        """Return the session of the operator who asks.
 
         Raises:
             _Refused: there is no such session, or the member is not an operator any more.
@@ -205,7 +211,7 @@ class OperatorPage:
             self._sessions.pop(key, None)
             raise _Refused(401, "your rights have changed: log in again")
         session.used = now
-        return member
+        return session
 
     async def _ask(self, request: Request[_Answer]) -> _Answer:
         answered: asyncio.Future[_Answer] = self._loop.create_future()
@@ -256,84 +262,96 @@ class OperatorPage:
 
     # Acting
 
-    async def _find(self, query: Query, operator: Member | None = None) -> Member:
+    async def _find(self, query: Query) -> Member:
         """Return the member that a request names.
 
         Raises:
-            _Refused: there is none, or it is the operator who asks.
+            _Refused: there is none.
         """
         member = await self._ask(FindMember(query.get("name", "")))
         if member is None:
             raise _Refused(404, f"there is no member called {query.get('name', '')}")
-        if operator is not None and member.number == operator.number:
-            raise _Refused(409, "you cannot do this to your own account: let another operator do it, or use a command")
         return member
 
-    async def _act(self, request: Request[_Answer]) -> _Answer:
-        """Carry out a request that changes members, and let the server take notice at once."""
-        answer = await self._ask(request)
+    async def _act(self, operator: OperatorSession, request: Request[Any], locks_out: Member | None = None) -> Any:
+        """Carry out a request in the name of an operator, and let the server take notice at once.
+
+        Args:
+            operator: who acts.
+            request: what is to be done.
+            locks_out: who cannot act as before afterwards.
+
+        Raises:
+            _Refused: the rules do not allow it (rule 10.11).
+        """
+        target = None if locks_out is None else locks_out.number
+        answer = await self._ask(ByOperator(operator.member, operator.password, target, request))
         self._server.exchange.members_changed()
         self._server.flush_soon()
+        if isinstance(answer, Refusal):
+            raise _Refused(_REFUSED.get(answer.kind, 400), answer.reason)
         return answer
 
-    async def _disable(self, operator: Member, query: Query) -> Any:
-        member = await self._find(query, operator)
-        await self._act(SetDisabled(member.name, True, self._server.clock()))
-
-    async def _enable(self, operator: Member, query: Query) -> Any:
-        member = await self._find(query, operator)
-        await self._act(SetDisabled(member.name, False, self._server.clock()))
-
-    async def _rename(self, _operator: Member, query: Query) -> Any:
+    async def _disable(self, operator: OperatorSession, query: Query) -> Any:
         member = await self._find(query)
-        refusal = await self._act(SetDisplay(member.number, query.get("display", ""), self._server.clock()))
-        if isinstance(refusal, Refusal):
-            raise _Refused(400, refusal.reason)
+        await self._act(operator, SetDisabled(member.name, True, self._server.clock()), member)
 
-    async def _reset(self, operator: Member, query: Query) -> Any:
-        member = await self._find(query, operator)
+    async def _enable(self, operator: OperatorSession, query: Query) -> Any:
+        member = await self._find(query)
+        await self._act(operator, SetDisabled(member.name, False, self._server.clock()))
+
+    async def _rename(self, operator: OperatorSession, query: Query) -> Any:
+        member = await self._find(query)
+        await self._act(operator, SetDisplay(member.number, query.get("display", ""), self._server.clock()))
+
+    async def _reset(self, operator: OperatorSession, query: Query) -> Any:
+        member = await self._find(query)
         if member.is_bot:
             raise _Refused(409, f"{member.name} is a bot, which has tokens only: see 'twotick bot token'")
         if member.disabled:
             raise _Refused(409, f"{member.name} is disabled: enable the member first")
         code = new_invitation()
-        await self._act(reset_request(member, code, self._server.clock(), _DAY))
+        await self._act(operator, reset_request(member, code, self._server.clock(), _DAY), member)
         return {"code": code}
 
-    async def _revoke(self, operator: Member, query: Query) -> Any:
+    async def _revoke(self, operator: OperatorSession, query: Query) -> Any:
         member, device = await self._find(query), query.get("device", "")
-        if device and not await self._act(Revoke(member.number, device)):
+        if device and not await self._act(operator, Revoke(member.number, device)):
             raise _Refused(404, f"{member.name} has no device called {device}")
         reason = f"the operator {'has revoked this device' if device else 'has signed this device out'}"
-        await self._act(SignOut(member.number, device, reason, self._server.clock()))
+        await self._act(operator, SignOut(member.number, device, reason, self._server.clock()))
 
-    async def _role(self, operator: Member, query: Query) -> Any:
-        member = await self._find(query, operator)
-        await self._act(SetOperator(member.name, query.get("role") == "operator"))
+    async def _role(self, operator: OperatorSession, query: Query) -> Any:
+        member = await self._find(query)
+        await self._act(operator, SetOperator(member.name, query.get("role") == "operator"), member)
 
-    async def _remove(self, operator: Member, query: Query) -> Any:
-        member = await self._find(query, operator)
-        effects = await self._act(RemoveMember(member.name, self._server.clock()))
+    async def _remove(self, operator: OperatorSession, query: Query) -> Any:
+        member = await self._find(query)
+        effects = await self._act(operator, RemoveMember(member.name, self._server.clock()), member)
         if isinstance(effects, Effects):
             self._server.exchange.publish(effects)
 
-    async def _invite(self, _operator: Member, query: Query) -> Any:
+    async def _invite(self, operator: OperatorSession, query: Query) -> Any:
         days = query.get("days", "7")
         if not days.isascii() or not days.isdecimal() or not 1 <= int(days[:9]) <= 3650:
             raise _Refused(400, "an invitation is valid for 1 to 3650 days")
         code = new_invitation()
-        await self._ask(AddInvitation(invitation_digest(code), self._server.clock() + int(days) * _DAY))
+        expires = self._server.clock() + int(days) * _DAY
+        await self._act(operator, AddInvitation(invitation_digest(code), expires))
         return {"code": code}
 
-    async def _withdraw(self, _operator: Member, query: Query) -> Any:
+    async def _withdraw(self, operator: OperatorSession, query: Query) -> Any:
         for each in await self._ask(ListInvitations(self._server.clock())):
-            if invitation_name(each) == query.get("id") and await self._ask(WithdrawInvitation(each.digest)):
-                return
+            if invitation_name(each) == query.get("id"):
+                if await self._act(operator, WithdrawInvitation(each.digest)):
+                    return
+                break
         raise _Refused(404, "there is no such invitation any more")
 
-    async def _close(self, _operator: Member, query: Query) -> Any:
+    async def _close(self, operator: OperatorSession, query: Query) -> Any:
         number = query.get("number", "")
-        if not (number.isascii() and number.isdecimal()) or not await self._ask(CloseReport(int(number[:15]))):
+        known = number.isascii() and number.isdecimal()
+        if not known or not await self._act(operator, CloseReport(int(number[:15]))):
             raise _Refused(404, "there is no such report any more")
 
 

@@ -6,10 +6,11 @@ from typing import Any, Final
 from twotick.store.port import Request, Together
 from twotick.store.requests.members import CheckLogin, FindMember, FindMembers, FindToken, OpenDevice
 from twotick.store.requests.messages import Acknowledge, Append, Expire, Fetch, MarkRead, Refuse, Settle
+from twotick.store.requests.operating import ByOperator
 from twotick.store.requests.servers import CloseDevice, FindOutcomes, KeepLease, LookAround, SettleLost
 from twotick.store.sqlite.reserve import reads
 
-_NUMBERS: Final = ("member", "sender")
+_NUMBERS: Final = ("member", "sender", "by")
 _NAMES: Final = ("peer", "recipient", "room", "other", "name", "about", "about_name", "reply_name", "sender_name")
 
 _REPEATABLE: Final = (
@@ -77,5 +78,13 @@ def is_repeatable(request: Request[Any]) -> bool:
 
 
 def flat(requests: Iterable[Request[Any]]) -> list[Request[Any]]:
-    """Return requests, with those that are carried out together one by one."""
-    return [one for each in requests for one in (flat(each.requests) if isinstance(each, Together) else (each,))]
+    """Return requests, with those that are carried out together one by one, and with those within others."""
+    found: list[Request[Any]] = []
+    for each in requests:
+        if isinstance(each, Together):
+            found += flat(each.requests)
+        elif isinstance(each, ByOperator):
+            found += [each, *flat((each.request,))]
+        else:
+            found.append(each)
+    return found

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from twotick.store.port import Refusal, Request
 
@@ -52,6 +53,25 @@ class FindActs(Request[ActsSoFar]):
     """
 
     after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ByOperator(Request[Any]):
+    """Carry out a request of an operator over the network, if the rules allow it at that moment (rule 10.11).
+
+    Answered as the request is, or refused with the kind `NOT_AN_OPERATOR` or `OWN_ACCOUNT` of `rules.operators`.
+
+    Attributes:
+        by: the store's number of the member who acts.
+        password: the hash of the password with which that member has logged in.
+        locks_out: the store's number of the member who cannot act as before afterwards; None if there is none.
+        request: what is to be done.
+    """
+
+    by: int
+    password: str
+    locks_out: int | None
+    request: Request[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,10 @@ from twotick.store.port import (
     Together,
     Work,
 )
-from twotick.store.requests.members import ContinueRemoval, OpenDevice, OpenedDevice
+from twotick.store.requests.members import ContinueRemoval, FindMembers, OpenDevice, OpenedDevice
 from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
+from twotick.store.requests.operating import ByOperator
+from twotick.store.rules.operators import check_act
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.bots import BotRepository, SlotRepository
@@ -37,7 +39,7 @@ from twotick.store.sqlite.database import DatabaseFile, last_written
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.forwarding import ForwardRepository
-from twotick.store.sqlite.handlers import Handlers
+from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.hooks import HookRepository
 from twotick.store.sqlite.ledger import Ledger
 from twotick.store.sqlite.messages import MessageRepository
@@ -158,6 +160,7 @@ class SqliteStore:
             **files.handlers(),
             **ReportRepository(ledger, reader).handlers(),
             Together: self._carry_out_together,
+            ByOperator: refusing(self._carry_out_by_operator),
             **times.handlers(),
             **AbsenceRepository(ledger).handlers(),
             **self._handlers_for_servers(),
@@ -312,6 +315,15 @@ class SqliteStore:
 
     def _carry_out_together(self, request: Together) -> tuple[Any, ...]:
         return tuple(self._complete(each) for each in request.requests)
+
+    def _carry_out_by_operator(self, request: ByOperator) -> Any:
+        found = self._complete(FindMembers(numbers=(request.by,)))
+        check_act(found[0] if found else None, request.password, request.locks_out)
+        answer = self._handlers[type(request.request)](request.request)
+        if isinstance(answer, Unfinished) and not isinstance(answer.rest, ContinueRemoval):
+            # Nothing is done yet, and another act may be first.
+            answer = replace(answer, rest=replace(request, request=answer.rest))
+        return answer
 
     def _look_up_ids(self, requests: Sequence[Request[Any]]) -> None:
         keys = [(each.sender, each.id) for each in requests if isinstance(each, Append) and each.sender and each.id]
