@@ -50,8 +50,9 @@ _SURVEY: Final = f"""
 """
 _ALL: Final = 1 << 60
 _RESUME_AT_ONCE: Final = 512
-_HAS_LAPSED: Final = "cursor IS NULL AND told > seen"
 """The entries that a device says it has, of those that no device had, after which a transaction ends."""
+_HAS_LAPSED: Final = "cursor IS NULL AND told > seen"
+"""Whether a device has stayed away for so long that it starts again from history."""
 
 
 class AccountRepository:
