@@ -39,6 +39,7 @@ from twotick.store import (
     Appended,
     Duplicate,
     Fetch,
+    FindDatabaseState,
     FindMember,
     MarkRead,
     Member,
@@ -344,9 +345,9 @@ def test_what_only_the_primary_has_is_told_to_no_one(postgres: str):
         ThreadPoolExecutor(3) as threads,
         postgres_server.standby_of(postgres) as standby,
     ):
-        state = asker.store.database_state()
-        while not state.standbys or not state.standbys[0].synchronous:
-            state = asker.store.database_state()
+        state = asker.ask(FindDatabaseState())
+        while state is None or not state.standbys or not state.standbys[0].synchronous:
+            state = asker.ask(FindDatabaseState())
         assert state.synchronous
 
         def waiting() -> list[int]:

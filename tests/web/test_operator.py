@@ -1,5 +1,8 @@
 """The operator's page in a browser: with the keyboard alone, in light and dark, and nothing that axe finds."""
 
+import json
+import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +10,11 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.cli.operating import Operator
+from tests.store.helpers import Asker
 from tests.tools import missing
 from tests.web.visitors import PASSWORD, PageServer
+from twotick.server.observing.condition import WARNINGS
+from twotick.store import FindMember
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,13 +39,32 @@ async def _check_look(page: Page, screen: str) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), screen
 
 
+async def test_every_language_has_every_text() -> None:
+    static = Path(__file__).parent.parent.parent / "src/twotick/web/static/admin"
+    used = set(re.findall(r'\bt\("([^"]+)"\)', (static / "admin.js").read_text("utf-8")))
+    here = {kind: remedy for kind, remedy in WARNINGS.items() if kind != "no server runs on this data"}
+    used |= {*here.keys(), *here.values()}
+    for file in static.glob("texts/*.json"):
+        texts: dict[str, str] = json.loads(file.read_text("utf-8"))
+        assert (used - texts.keys(), texts.keys() - used) == (set(), set()), file
+        for text, translated in texts.items():
+            assert ("{name}" in text) == ("{name}" in translated), (file, text)
+
+
 async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> None:
     if not AXE.exists():
         missing("axe-core", "make build/node/.installed")
     operator = Operator(tmp_path)
     operator.prepare("alice", "olga")
     operator.do("user", "role", "olga", "operator")
-    server = PageServer(tmp_path)
+    with closing(Asker(tmp_path)) as asker:
+        for name in ("alice", "olga"):
+            found = asker.ask(FindMember(name))
+            assert found is not None
+            asker.members[name] = found.number
+        asker.open("alice", "main")
+        asker.send("olga", "alice")
+    server = PageServer(tmp_path, TWOTICK_MAILBOX_MESSAGES="1")
     context = await browser.new_context(bypass_csp=True, locale="en")
     errors: list[str] = []
     try:
@@ -64,6 +89,10 @@ async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> N
         for view in ("Invitations", "Reports", "Status"):
             await page.get_by_role("button", name=view, exact=True).press("Enter")
             await expect(page.get_by_role("heading", name=view, exact=True)).to_be_visible()
+            if view == "Status":
+                warning = page.locator(".warning")
+                await expect(warning).to_contain_text("Warning: full mailboxes: alice")
+                await expect(warning).to_contain_text("let these members connect, or revoke devices that stay away")
             await _check(page, view)
         await page.get_by_role("button", name="Invitations", exact=True).press("Enter")
         await page.get_by_role("button", name="Invite", exact=True).press("Enter")

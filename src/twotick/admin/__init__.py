@@ -34,7 +34,6 @@ from twotick.admin.automation import (
 )
 from twotick.admin.backups import backup, backup_to, rehearse
 from twotick.admin.clock import accept_clock, compare_clock
-from twotick.admin.condition import standing
 from twotick.admin.data import DataFolder, opened
 from twotick.admin.errors import AdminError, Malformed, Unreachable
 from twotick.admin.reporting import close_report, reports
@@ -79,6 +78,5 @@ __all__ = [
     "set_hook",
     "set_operator",
     "sign_out",
-    "standing",
     "withdraw_invitation",
 ]

@@ -1,6 +1,7 @@
 """The commands that ask how the server is."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -69,8 +70,9 @@ def status(*, as_json: bool, data: ServerData) -> None:
     The exit status is 0 if there is nothing to warn of, and else 65.
     """
     from twotick import admin
+    from twotick.server.observing.condition import warnings
     from twotick.server.observing.control import NotRunning, ask_server
-    from twotick.store import ListServers
+    from twotick.store import FindDatabaseState, ListFull, ListServers
     from twotick.ui.shell.standing import print_status
 
     settings = data.settings
@@ -82,9 +84,23 @@ def status(*, as_json: bool, data: ServerData) -> None:
         fail(EX_OSERR, f"the server of {settings.data} cannot be asked: {error.strerror or error}")
     with data.opened() as store:
         members = admin.members(store)
-        database = store.database_state()
+        full = store.ask(ListFull())
+        database = store.ask(FindDatabaseState())
         servers = [] if database is None else store.ask(ListServers())
-    standing = admin.standing(found, members, settings.store_limits(), database, servers)
+    standing = {
+        "running": found is not None,
+        **(found or {}),
+        "members": len(members),
+        "devices": sum(each.devices for each in members),
+        "oldest_waiting": min((each.oldest for each in members if each.oldest is not None), default=None),
+        "full_mailboxes": full,
+        "database": None if database is None else asdict(database),
+        "servers": [
+            {"version": each.version, "address": each.address, "devices": each.devices, "number": each.number}
+            for each in servers
+        ],
+        "warnings": warnings(found, full, database),
+    }
     if as_json:
         print(json.dumps(standing))
     else:

@@ -56,6 +56,7 @@ class Observer:
         data: its data folder; None if it keeps everything in memory.
         certificate: its certificate, if it has one.
         backups: makes its backups, if it is to make some.
+        reserve: the bytes that it reserves on its disk.
 
     Attributes:
         graph: the last six hours: the time in seconds since 1970, the messages so far, the connections, and the
@@ -63,9 +64,10 @@ class Observer:
     """
 
     def __init__(
-        self, server: Server, data: Path | None, certificate: Certificate | None, backups: Backups | None
+        self, server: Server, data: Path | None, certificate: Certificate | None, backups: Backups | None, reserve: int
     ) -> None:
         self._backups = backups
+        self._reserve = reserve
         self._server = server
         self._data = data
         self._certificate = certificate
@@ -186,6 +188,7 @@ class Observer:
             "queue": {"requests": state.waiting, "bytes": state.queued_bytes},
             "held_bytes": state.held_bytes,
             "disk_full": state.disk_full,
+            "disk_nearly_full": not state.disk_full and disk is not None and disk.free < 4 * self._reserve,
             "database_bytes": None if disk is None else disk.database,
             "disk_free_bytes": None if disk is None else disk.free,
             "certificate_end": self.certificate_end,

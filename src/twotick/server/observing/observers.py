@@ -47,7 +47,9 @@ class Observers:
         self._backups: Backups | None = None
         if options.backup_folder is not None and options.data is not None:
             self._backups = Backups(options.data, options.backup_folder, options.backup_every, options.backup_keep)
-        self.observer = self._observer = Observer(server, options.data, certificate, self._backups)
+        self.observer = self._observer = Observer(
+            server, options.data, certificate, self._backups, options.store_limits.reserve_bytes
+        )
         self._listeners: list[Listener] = []
         self._control: list[socket.socket] = []
 

@@ -9,12 +9,14 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from twotick.server.acts import invitation_name, reset_request
 from twotick.server.login import Authenticator, Refused
+from twotick.server.observing.condition import warnings
 from twotick.server.observing.observer import Observer
 from twotick.server.secrets import invitation_digest, new_invitation
 from twotick.server.server import Server
@@ -26,10 +28,13 @@ from twotick.store import (
     AddInvitation,
     ByOperator,
     CloseReport,
+    DatabaseState,
     Effects,
+    FindDatabaseState,
     FindMember,
     FindMembers,
     ListDevices,
+    ListFull,
     ListInvitations,
     ListReports,
     Member,
@@ -54,6 +59,9 @@ _LONGEST: Final = 12 * 3600.0
 _SESSIONS: Final = 100
 _AT_ONCE: Final = 32
 """The most sessions, and the most requests that are answered at the same time."""
+
+_PATIENCE: Final = 5.0
+"""Seconds for which the status waits for what the store knows of it."""
 
 _MEMBERS: Final = 100
 """The members that one request lists."""
@@ -230,7 +238,14 @@ class OperatorPage:
     # Looking
 
     async def _status(self, _query: Query) -> Any:
-        return {**await self._observer.status(), "graph": list(self._observer.graph)}
+        found = await self._observer.status()
+        full: list[str] = []
+        database: DatabaseState | None = None
+        with suppress(StoreError, TimeoutError):  # why the store does not answer is among the problems
+            async with asyncio.timeout(_PATIENCE):
+                full = await self._ask(ListFull())
+                database = await self._ask(FindDatabaseState())
+        return {**found, "graph": list(self._observer.graph), "warnings": warnings(found, full, database)}
 
     async def _members(self, query: Query) -> Any:
         found = await self._ask(SurveyMembers(query.get("after", ""), _MEMBERS, query.get("find", "")))

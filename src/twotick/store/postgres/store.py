@@ -23,6 +23,7 @@ from twotick.store.postgres.standing import state_of
 from twotick.store.postgres.tables import PostgresTables
 from twotick.store.postgres.word_index import PostgresWordIndex
 from twotick.store.requests.messages import Append
+from twotick.store.requests.servers import FindDatabaseState
 from twotick.store.sqlite.accounts import AccountRepository
 from twotick.store.sqlite.reserve import Reserve
 from twotick.store.sqlite.store import SqliteStore
@@ -78,7 +79,8 @@ class PostgresStore(SqliteStore):
         return PostgresTables(connection, self._limits, self._run)
 
     def _handlers_for_servers(self) -> Any:
-        return ServerRepository(self._postgres_tables, self._messages, AccountRepository(self._ledger).find).handlers()
+        servers = ServerRepository(self._postgres_tables, self._messages, AccountRepository(self._ledger).find)
+        return {**servers.handlers(), FindDatabaseState: self._state}
 
     @property
     def identity(self) -> str:
@@ -121,8 +123,7 @@ class PostgresStore(SqliteStore):
         """Raise StoreError: PostgreSQL has its own means for this."""
         raise StoreError("the data are on PostgreSQL: copy them with pg_dump or pg_basebackup")
 
-    def database_state(self) -> DatabaseState:
-        """See SqliteStore."""
+    def _state(self, _request: FindDatabaseState) -> DatabaseState:
         database: Any = self._database
         return state_of(database.connection, served=database.has_server())
 

@@ -94,6 +94,11 @@ class SurveyMembers(Request[list[MemberSummary]]):
 
 
 @dataclass(frozen=True, slots=True)
+class ListFull(Request[list[str]]):
+    """List the first 1,000 members, by name, whose mailboxes are full: no more messages reach them (rule 11.13)."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoginProof:
     """What a login was checked with.
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from twotick.store.port import Request
+from twotick.store.port import DatabaseState, Request
 from twotick.store.requests.members import Member
 from twotick.store.requests.messages import Effects, MessageState
 
@@ -60,6 +60,11 @@ class ServerInfo:
 @dataclass(frozen=True, slots=True)
 class ListServers(Request[list[ServerInfo]]):
     """List the servers that live, by address."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindDatabaseState(Request[DatabaseState | None]):
+    """Find out how the database is, if it is on PostgreSQL; None for one in a folder."""
 
 
 @dataclass(frozen=True, slots=True)

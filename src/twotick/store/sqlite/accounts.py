@@ -16,6 +16,7 @@ from twotick.store.requests.members import (
     FindReset,
     FindToken,
     ListDevices,
+    ListFull,
     ListMembers,
     LoginProof,
     Member,
@@ -48,6 +49,8 @@ _SURVEY: Final = f"""
     FROM (SELECT * FROM member WHERE {MEMBERS} AND folded > ? AND folded LIKE ?
         ORDER BY folded LIMIT ?) o ORDER BY o.folded
 """
+_FULL: Final = f"SELECT name FROM member WHERE {MEMBERS} AND (entries >= ? OR bytes >= ?) ORDER BY folded LIMIT ?"
+_LIST: Final = 1000
 _ALL: Final = 1 << 60
 _RESUME_AT_ONCE: Final = 512
 """The entries that a device says it has, of those that no device had, after which a transaction ends."""
@@ -71,6 +74,7 @@ class AccountRepository:
         return {
             ListMembers: self._list_members,
             SurveyMembers: self._survey,
+            ListFull: self._list_full,
             FindMember: self._find_member,
             FindMembers: self._find_members,
             FindToken: self._find_token,
@@ -101,6 +105,11 @@ class AccountRepository:
             MemberSummary(*row, disabled=since or None, operator=bool(operator))
             for *row, since, operator in self._tables.read(_SURVEY, parameters)
         ]
+
+    def _list_full(self, _request: ListFull) -> list[str]:
+        limits = self._ledger.limits
+        rows = self._tables.read(_FULL, (limits.mailbox_entries, limits.mailbox_bytes, _LIST))
+        return [name for (name,) in rows]
 
     def _find_member(self, request: FindMember) -> Member | None:
         return self.find(request.name)

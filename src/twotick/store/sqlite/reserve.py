@@ -23,6 +23,7 @@ from twotick.store.requests.members import (
     FindReset,
     FindToken,
     ListDevices,
+    ListFull,
     ListInvitations,
     ListMembers,
 )
@@ -35,6 +36,7 @@ from twotick.store.requests.pushes import FindPushes, ListSubscribers
 from twotick.store.requests.reports import AddReport, ListReports
 from twotick.store.requests.rooms import CreateRoom, GetRoom, ListRoomMembers, ListRooms
 from twotick.store.requests.search import ReadFound, SearchMessages
+from twotick.store.requests.servers import FindDatabaseState
 
 FILE: Final = "reserve"
 
@@ -46,6 +48,7 @@ READING: Final = (
     *(Fetch, History, SearchMessages, ReadFound, ReadPiece, ListReceipts, ListConversations),
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
     *(GetPicture, ListPins, FindPushes, ListSubscribers, FindReset, ListInvitations, FindActs),
+    *(ListFull, FindDatabaseState),
 )
 """The requests that only read."""
 

@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar, cast
 from twotick.store.port import (
     Answer,
     Damaged,
-    DatabaseState,
     DiskFull,
     Refusal,
     Request,
@@ -29,6 +28,7 @@ from twotick.store.port import (
 from twotick.store.requests.members import ContinueRemoval, FindMembers, OpenDevice, OpenedDevice
 from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
 from twotick.store.requests.operating import ByOperator
+from twotick.store.requests.servers import FindDatabaseState
 from twotick.store.rules.operators import check_act
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
@@ -168,8 +168,8 @@ class SqliteStore:
         return tables
 
     def _handlers_for_servers(self) -> Handlers:
-        """Return what carries out requests of servers that share a database; of SQLite there is only one."""
-        return {}
+        """Return what carries out requests about servers that share a database; of SQLite there is only one."""
+        return {FindDatabaseState: _no_state}
 
     def _new_tables(self, connection: sqlite3.Connection) -> Tables:
         return Tables(connection, self._limits, self._run)
@@ -392,10 +392,6 @@ class SqliteStore:
         """See Store."""
         self._database.backup(file)
 
-    def database_state(self) -> DatabaseState | None:
-        """Return how the database is, if it is on PostgreSQL; None for one in a folder."""
-        return None
-
     def check(self) -> list[str]:
         """See Store."""
         try:
@@ -419,6 +415,10 @@ class SqliteStore:
             with suppress(StoreError):  # what is in the journal is not lost
                 self._database.within(self._tables.flush)
         self._database.close()
+
+
+def _no_state(_request: FindDatabaseState) -> None:
+    """Answer for a database in a folder."""
 
 
 def _with_all(effects: Effects, answer: Any) -> Any:

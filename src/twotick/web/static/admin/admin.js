@@ -381,7 +381,7 @@ async function status() {
   const points = /** @type {number[][]} */ (found.graph);
   const rates = points.slice(1).map((each, index) => [each[0], ((each[1] - points[index][1]) / Math.max(1, each[0] - points[index][0])) * 60]);
   return [
-    ...found.problems.map((/** @type {string} */ each) => h("p", { class: "warning" }, each)),
+    ...found.warnings.map(warning),
     h("dl", {}, ...lines.filter((each) => each[1] !== null).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
     ...graph(t("Messages a minute"), rates),
     ...graph(t("Connections"), points.map((each) => [each[0], each[2]])),
@@ -391,6 +391,12 @@ async function status() {
       h("tbody", {}, ...met)))] : []),
     h("button", { onclick: () => attempt(show) }, t("Refresh")),
   ];
+}
+
+/** @param {{ kind: string, detail: string, remedy: string }} found */
+function warning(found) {
+  const text = found.detail ? `${t(found.kind)}: ${found.detail}` : t(found.kind);
+  return h("p", { class: "warning" }, h("strong", {}, `${t("Warning")}: ${text}`), h("br", {}), t(found.remedy));
 }
 
 /**
