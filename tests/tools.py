@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -44,5 +46,5 @@ def _absent(program: str, how: str) -> str:
 
 
 def _found(program: str) -> str | None:
-    """Return the path of a program, also of those that Debian has for the administrator only."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    """Return the path of a program, also of those that Debian has for the administrator only, and of those of pip."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{Path(sys.executable).parent}")

@@ -14,9 +14,10 @@ from twotick.settings import Settings
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy/systemd/twotick.service"
 RENEWAL = UNIT.with_name("twotick-certificate.service")
+LITESTREAM = UNIT.with_name("twotick-litestream.service")
 
 
-@pytest.mark.parametrize("unit", [UNIT, RENEWAL], ids=["server", "renewal"])
+@pytest.mark.parametrize("unit", [UNIT, RENEWAL, LITESTREAM], ids=["server", "renewal", "litestream"])
 def test_the_units_expose_little(unit: Path) -> None:
     program = needed("systemd-analyze", "apt-get install systemd")
     command = [program, "security", "--offline=yes", "--no-pager", str(unit)]

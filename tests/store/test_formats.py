@@ -3,12 +3,14 @@
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.store import older
 from tests.store.helpers import Asker
+from twotick.store import ListMembers
 from twotick.store.port import StoreError, StoreLimits
 from twotick.store.sqlite.schema import APPLICATION_ID, STEPS
 from twotick.store.sqlite.store import SqliteStore
@@ -69,6 +71,19 @@ def test_a_layout_that_was_never_released_is_named(
     with pytest.raises(StoreError, match=f"an unreleased version of Twotick, whose format {number} is another one"):
         SqliteStore(tmp_path, StoreLimits())
     assert file.read_bytes() == content
+
+
+def test_the_tables_of_litestream_are_no_obstacle(tmp_path: Path) -> None:
+    asker = Asker(tmp_path)
+    asker.add("alice")
+    asker.close()
+    with closing(sqlite3.connect(tmp_path / "twotick.db")) as connection:
+        connection.execute("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+        connection.execute("CREATE TABLE _litestream_lock (id INTEGER)")
+        connection.commit()
+    with closing(Asker(tmp_path)) as asker:
+        assert [each.name for each in asker.ask(ListMembers())] == ["alice"]
+        assert asker.store.check() == []
 
 
 def test_a_store_that_is_used_keeps_its_layout(tmp_path: Path) -> None:

@@ -544,7 +544,11 @@ def check_layout(connection: sqlite3.Connection, file: Path | None) -> None:
 
 
 def _layout(connection: sqlite3.Connection) -> Layout:
-    names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'word%' AND name NOT LIKE 'sqlite%'"
+    # Litestream, which copies the write-ahead log to another place, has tables of its own in what it copies.
+    names = (
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
+        " AND name NOT LIKE 'word%' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '_litestream%'"
+    )
     columns = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?)'
     return {name: connection.execute(columns, (name,)).fetchall() for (name,) in connection.execute(names).fetchall()}
 
