@@ -16,22 +16,21 @@ class Cap:
     MULTI_PREFIX: Final = 1 << 7
     USERHOST_IN_NAMES: Final = 1 << 8
     AWAY_NOTIFY: Final = 1 << 9
-    ACCOUNT_NOTIFY: Final = 1 << 10
-    ACCOUNT_TAG: Final = 1 << 11
-    EXTENDED_JOIN: Final = 1 << 12
-    SETNAME: Final = 1 << 13
-    INVITE_NOTIFY: Final = 1 << 14
-    STANDARD_REPLIES: Final = 1 << 15
-    EXTENDED_MONITOR: Final = 1 << 16
-    CHATHISTORY: Final = 1 << 17
-    EVENT_PLAYBACK: Final = 1 << 18
-    READ_MARKER: Final = 1 << 19
-    REDACTION: Final = 1 << 20
-    MULTILINE: Final = 1 << 21
-    NO_IMPLICIT_NAMES: Final = 1 << 22
-    SELF_MESSAGE: Final = 1 << 23
-    TICK_NOTICES: Final = 1 << 24
-    READ_RECEIPTS: Final = 1 << 25
+    ACCOUNT_TAG: Final = 1 << 10
+    EXTENDED_JOIN: Final = 1 << 11
+    SETNAME: Final = 1 << 12
+    INVITE_NOTIFY: Final = 1 << 13
+    STANDARD_REPLIES: Final = 1 << 14
+    EXTENDED_MONITOR: Final = 1 << 15
+    CHATHISTORY: Final = 1 << 16
+    EVENT_PLAYBACK: Final = 1 << 17
+    READ_MARKER: Final = 1 << 18
+    REDACTION: Final = 1 << 19
+    MULTILINE: Final = 1 << 20
+    NO_IMPLICIT_NAMES: Final = 1 << 21
+    SELF_MESSAGE: Final = 1 << 22
+    TICK_NOTICES: Final = 1 << 23
+    READ_RECEIPTS: Final = 1 << 24
 
 
 NAMES: Final[dict[bytes, int]] = {
@@ -45,7 +44,6 @@ NAMES: Final[dict[bytes, int]] = {
     b"multi-prefix": Cap.MULTI_PREFIX,
     b"userhost-in-names": Cap.USERHOST_IN_NAMES,
     b"away-notify": Cap.AWAY_NOTIFY,
-    b"account-notify": Cap.ACCOUNT_NOTIFY,
     b"account-tag": Cap.ACCOUNT_TAG,
     b"extended-join": Cap.EXTENDED_JOIN,
     b"setname": Cap.SETNAME,

@@ -7,10 +7,11 @@ from twotick.irc.answers import QUESTION, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.messages import remember, tags_of, take_forward
 from twotick.irc.session import IrcSession
-from twotick.irc.wire import MOST_LINE, IrcMessage, write_line
+from twotick.irc.wire import MOST_LINE, IrcMessage, matches, write_line
 from twotick.wire import Head, Verb, frame, is_name, is_room
 
 _MOST_TARGETS: Final = 10
+_MOST_KICKED: Final = 4
 _NO_ROOM: Final = b"there is no such room"
 _OPERATORS: Final = ("owner", "moderator")
 
@@ -137,6 +138,7 @@ def part(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 def _part(session: IrcSession, names: bytes, reason: bytes) -> Steps:
     for name in _rooms(session, names):
+        session.place.reasons.note(session.place.now, name, session.name, reason)
         answer = yield session.ask_room(name, b"leave")
         if answer.reason is not None:
             _refuse(session, name, answer.reason)
@@ -195,21 +197,21 @@ def list_rooms(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 def _list_rooms(session: IrcSession, text: bytes) -> Steps:
     answer = yield frame(Verb.ROOMS, id=QUESTION)
-    wanted = {name.lower() for name in text.split(b",")} if text.startswith(b"#") else None
+    masks = text.split(b",")[:_MOST_TARGETS] if text else []
     session.numeric(b"321", b"Channel", b"Users  Name")
     for room in answer.objects():
         name = room["name"].encode()
-        if (wanted is None or name.lower() in wanted) and _is_listed(text, room["members"]):
+        if not masks or any(_is_listed(mask, name, room["members"]) for mask in masks):
             session.numeric(b"322", name, b"%d" % room["members"], room["topic"].encode())
     session.numeric(b"323", b"End of /LIST")
 
 
-def _is_listed(condition: bytes, members: int) -> bool:
-    """Return whether a room has as many members as a condition such as `>5` asks for."""
-    number = condition[1:]
-    if not number.isdigit() or len(number) > 9:
-        return True
-    return {b"<": members < int(number), b">": members > int(number)}.get(condition[:1], True)
+def _is_listed(mask: bytes, name: bytes, members: int) -> bool:
+    """Return whether a room is as a mask asks for: `#c*`, or `!#c*` for others, or `>5` members, or `<5`."""
+    kind, rest = mask[:1], mask[1:]
+    if kind in (b"<", b">") and rest.isdigit() and len(rest) < 10:
+        return members < int(rest) if kind == b"<" else members > int(rest)
+    return not matches(rest, name) if kind == b"!" else matches(mask, name)
 
 
 # Changes
@@ -263,17 +265,26 @@ def _invite(session: IrcSession, who: bytes, room: bytes) -> Steps:
     for each in answer.objects():
         for other in session.place.sessions.get(each["name"].lower().encode(), ()):
             if other is not session and other.caps & Cap.INVITE_NOTIFY and room.lower() in (other.channels or {}):
-                other.out.append(write_line(session.source, b"INVITE", who, room))
+                tags = tags_of(other, session.name, b"", b"", {}, is_member=True)
+                other.out.append(write_line(session.source, b"INVITE", who, room, tags=tags))
                 session.place.changed(other)
 
 
 def kick(session: IrcSession, message: IrcMessage) -> Steps | None:
     """KICK: remove members from a room."""
-    room = message.params[0]
-    if not is_room(room):
-        session.numeric(b"403", room, b"No such channel")
+    rooms, users = message.params[0].split(b","), message.params[1].split(b",")[:_MOST_KICKED]
+    if len(rooms) > 1 and len(rooms) != len(message.params[1].split(b",")):
+        session.numeric(b"461", b"KICK", b"Not enough parameters: give one channel, or one for each user")
         return None
-    return _kick(session, room, message.params[1].split(b",")[:4], message.param(2))
+    return _kick_each(session, rooms, users, message.param(2))
+
+
+def _kick_each(session: IrcSession, rooms: list[bytes], users: list[bytes], reason: bytes) -> Steps:
+    for number, room in enumerate(rooms[: len(users)]):
+        if is_room(room):
+            yield from _kick(session, room, users if len(rooms) == 1 else [users[number]], reason)
+        else:
+            session.numeric(b"403", room, b"No such channel")
 
 
 def _kick(session: IrcSession, room: bytes, users: list[bytes], reason: bytes) -> Steps:
@@ -290,6 +301,7 @@ def _kick(session: IrcSession, room: bytes, users: list[bytes], reason: bytes) -
         if name is None:
             session.numeric(b"441", user, room, b"They aren't on that channel")
             continue
+        session.place.reasons.note(session.place.now, room, name, reason)
         answer = yield session.ask_room(room, b"remove", member=name)
         if answer.reason is not None:
             _refuse(session, room, answer.reason, name)
@@ -425,19 +437,24 @@ def event_lines(session: IrcSession, head: Head, room: bytes, *, past: bool = Fa
     member = headers.get(b"member", b"")
     match headers[b"event"]:
         case b"created" | b"joined":
-            return [_join_line(session, who, room, tags)]
+            lines = [_join_line(session, who, room, tags)]
+            if not past and session.caps & Cap.AWAY_NOTIFY and (text := session.place.away_text(who)):
+                lines.append(write_line(source, b"AWAY", text))
+            return lines
         case b"left":
             if not past and _is_known(session, tags, b"left", key, who.lower()):
                 return []
             if not past and session.is_own(who):
                 (session.channels or {}).pop(key, None)
-            return [write_line(source, b"PART", room, tags=tags)]
+            reason = b"" if past else session.place.reasons.get(session.place.now, room, who)
+            return [write_line(source, b"PART", room, *((reason,) if reason else ()), tags=tags)]
         case b"removed":
             if not past and _is_known(session, tags, b"removed", key, member.lower()):
                 return []
             if not past and session.is_own(member):
                 (session.channels or {}).pop(key, None)
-            return [write_line(source, b"KICK", room, member, who, tags=tags)]
+            reason = b"" if past else session.place.reasons.get(session.place.now, room, member)
+            return [write_line(source, b"KICK", room, member, reason or who, tags=tags)]
         case b"appointed":
             if not past and _is_known(session, tags, b"appointed", key, member.lower()):
                 return []
@@ -463,4 +480,5 @@ def _change_lines(session: IrcSession, head: Head, room: bytes, tags: bytes, *, 
 
 def _take_invited(session: IrcSession, head: Head, room: bytes) -> None:
     if is_room(room) and not session.is_own(head.name):
-        session.out.append(write_line(session.source_of(head.name), b"INVITE", session.name, room))
+        tags = tags_of(session, head.name, b"", head.headers.get(b"time", b""), {}, is_member=True)
+        session.out.append(write_line(session.source_of(head.name), b"INVITE", session.name, room, tags=tags))

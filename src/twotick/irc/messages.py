@@ -44,18 +44,22 @@ def notice(session: IrcSession, message: IrcMessage) -> None:
 
 def _send_text(session: IrcSession, message: IrcMessage) -> None:
     if not message.param(0):
-        session.numeric(b"411", b"No recipient given (%b)" % message.command)
+        if _is_told(session, message.command):
+            session.numeric(b"411", b"No recipient given (%b)" % message.command)
         return
     if b"batch" in message.tags and session.multiline is not None:
         session.multiline.add(session, message)
         return
     text = message.param(1)
     if not text:
-        session.numeric(b"412", b"No text to send")
+        if _is_told(session, message.command):
+            session.numeric(b"412", b"No text to send")
         return
     headers: dict[bytes, bytes] = {}
     if text.startswith(b"\x01"):
         if not text.startswith(_ACTION):
+            if not _is_told(session, message.command):
+                return
             session.fail(message.command, b"CTCP_NOT_PASSED_ON", message.params[0], b"CTCP is not passed on here")
             return
         text = text.removeprefix(_ACTION).removesuffix(b"\x01")
@@ -77,24 +81,36 @@ def send_body(
     """
     names = list(dict.fromkeys(targets.split(b",")))
     if len(names) > _MOST_TARGETS:
-        session.numeric(b"407", targets, b"Too many recipients")
+        if _is_told(session, message.command):
+            session.numeric(b"407", targets, b"Too many recipients")
         return
     if message.command == b"NOTICE" or targets.upper() == b"ALL":
         headers.setdefault(b"x-irc", b"notice")
     if reply := reference(next((message.tags[tag] for tag in _REPLY_TAGS if tag in message.tags), b"")):
         headers[b"reply-to"] = reply
     tags = _client_tags(session, message)
+    if len(tags) > _MOST_CLIENT_TAGS:
+        if _is_told(session, message.command):
+            session.numeric(b"417", b"Input line was too long: at most %d bytes of tags go along" % _MOST_CLIENT_TAGS)
+        return
     if tags:
         headers[b"x-irc-tags"] = tags
     for name in names:
-        if _is_target(session, name):
+        if _is_target(session, message.command, name):
             _send(session, message.command, name, body, headers, tags)
 
 
-def _is_target(session: IrcSession, name: bytes) -> bool:
+def _is_told(session: IrcSession, command: bytes) -> bool:
+    """Return whether the client is told that a message fails: nothing answers a plain NOTICE (RFC 2812, 3.3.2)."""
+    return command != b"NOTICE" or session.current is not None or session.caps & Cap.STANDARD_REPLIES != 0
+
+
+def _is_target(session: IrcSession, command: bytes, name: bytes) -> bool:
     """Return whether a name can be a recipient; say so if not."""
     if is_name(name) or is_room(name) or name.upper() == b"ALL":
         return True
+    if not _is_told(session, command):
+        return False
     if name.startswith((b"#", b"&")):
         session.numeric(b"403", name, b"No such channel")
     else:
@@ -109,9 +125,9 @@ def _client_tags(session: IrcSession, message: IrcMessage) -> bytes:
     tags = [
         name + (b"=" + escape_tag(value) if value else b"")
         for name, value in message.tags.items()
-        if name.startswith(b"+") and name not in _OWN_TAGS and name not in _REPLY_TAGS
+        if name.startswith(b"+") and name not in _OWN_TAGS and not (name in _REPLY_TAGS and reference(value))
     ]
-    return _clean_tags(b";".join(tags))
+    return b";".join(tag for tag in tags if _CLIENT_TAG.fullmatch(tag))
 
 
 def _clean_tags(text: bytes) -> bytes:
@@ -152,7 +168,7 @@ def tagmsg(session: IrcSession, message: IrcMessage) -> None:
         return
     tags = message.tags
     for target in message.params[0].split(b",")[:_MOST_TARGETS]:
-        if not _is_target(session, target):
+        if not _is_target(session, b"TAGMSG", target):
             continue
         typing = tags.get(b"+typing", tags.get(b"+draft/typing"))
         if typing == b"active" and session.account:
@@ -257,7 +273,9 @@ def _refuse(session: IrcSession, sent: SentMessage, head: Head, reason: bytes) -
     """Tell a client that a message is refused."""
     session.current, response = sent.response, session.current
     target = sent.target
-    if head.code == _TOO_MANY:
+    if not _is_told(session, sent.command):
+        pass
+    elif head.code == _TOO_MANY:
         session.fail(sent.command, b"RATE_LIMITED", target, reason)
     elif sent.command == b"REDACT":
         is_own = session.is_own(sent.tags.partition(b".")[0])
@@ -296,6 +314,8 @@ def _confirm(session: IrcSession, identifier: bytes, sent: SentMessage) -> None:
     elif session.caps & Cap.ECHO:
         tags = tags_of(session, session.name, identifier, sent.time, sent.headers, is_member=bool(session.account))
         lines = lines_of(session, session.name, sent.target, sent.body, sent.headers, tags)
+    if sent.command == b"PRIVMSG" and (text := session.place.away_text(sent.target)):
+        lines.append(write_line(session.place.server, b"301", session.name, sent.target, text))
     if sent.response is not None:
         sent.response.lines += lines
     else:

@@ -1,72 +1,97 @@
 """What clients ask about users and the server: WHO, WHOIS, AWAY, MONITOR and the like."""
 
-from collections.abc import Iterable
-from typing import Any, Final
+import re
+from collections.abc import Generator, Iterable
+from typing import Final, NamedTuple
 
-from twotick.irc.answers import QUESTION, Steps
+from twotick.irc.answers import QUESTION, IrcAnswer, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.channels import session_realname
 from twotick.irc.registration import write_motd, write_support, write_users
 from twotick.irc.session import IrcSession
-from twotick.irc.wire import IrcMessage, write_line
+from twotick.irc.wire import IrcMessage, matches, write_line
 from twotick.wire import Head, Verb, frame, is_name, is_room
 
 _MOST_MONITORED: Final = 100
 _MOST_AWAY: Final = 200
 _MOST_NAMES: Final = 20
 _ONLINE: Final = ("here", "away")
+_USER: Final = re.compile(rb"[A-Za-z0-9._~-]{1,32}")
 
 
-def _states(answer_objects: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
-    return {each["name"].lower().encode(): each for each in answer_objects}
+class _SeenUser(NamedTuple):
+    """A user as the client may see it."""
+
+    name: bytes
+    state: str
+
+
+def _presence(session: IrcSession) -> Generator[bytes, IrcAnswer, dict[bytes, _SeenUser]]:
+    """Return the users whose presence the client may see, by their names in lower case.
+
+    Members see those who share a room with them, and those who have written to them (rule 18.1). Guests have no secret
+    of being here, and are found by their names: see `_find`.
+    """
+    users = {session.name.lower(): _SeenUser(session.name, "here" if session.away is None else "away")}
+    if session.account:
+        answer = yield frame(Verb.STATUS, id=QUESTION)
+        found = [_SeenUser(each["name"].encode(), each["state"]) for each in answer.objects()]
+        users = {user.name.lower(): user for user in found} | users
+    return users
+
+
+def _find(session: IrcSession, users: dict[bytes, _SeenUser], name: bytes) -> _SeenUser | None:
+    """Return a user whom the client may see."""
+    guest = session.place.guest(name)
+    if guest is not None:
+        return _SeenUser(guest.name, "here" if guest.away is None else "away")
+    return users.get(name.lower())
+
+
+def _online(session: IrcSession, users: dict[bytes, _SeenUser], names: Iterable[bytes]) -> list[_SeenUser]:
+    """Return those of some users who are connected."""
+    found = [_find(session, users, name) for name in names]
+    return [user for user in found if user is not None and user.state in _ONLINE]
 
 
 # WHO
 
 
 def who(session: IrcSession, message: IrcMessage) -> Steps | None:
-    """WHO and WHOX: who is in a room, or who a user is."""
-    mask = message.param(0)
+    """WHO and WHOX: who is in a room, or who a user is, or some users are."""
     fields, _, token = message.param(1).partition(b"%")[2].partition(b",")
-    if not session.account or (not is_room(mask) and not is_name(mask)):
-        if session.is_own(mask):
-            _write_who(session, b"*", session.name, "here", None, fields, token)
-        session.numeric(b"315", mask or b"*", b"End of WHO list")
-        return None
-    return _who(session, mask, fields, token)
+    return _who(session, message.param(0), fields, token)
 
 
 def _who(session: IrcSession, mask: bytes, fields: bytes, token: bytes) -> Steps:
-    answer = yield frame(Verb.STATUS, id=QUESTION)
-    states = _states(answer.objects())
-    if is_room(mask):
+    users = yield from _presence(session)
+    if is_room(mask) and session.account:
         answer = yield session.ask_room(mask, b"members")
+        room = (session.channels or {}).get(mask.lower(), mask)
         for each in answer.objects():
             name = each["name"].encode()
-            state = states.get(name.lower(), {}).get("state", "gone")
-            _write_who(session, mask, name, _own_state(session, name, state), each["role"], fields, token)
-    elif mask.lower() in states or session.is_own(mask):
-        found = states.get(mask.lower(), {"name": session.name.decode(), "state": "here"})
-        name = found["name"].encode()
-        _write_who(session, b"*", name, _own_state(session, name, found["state"]), None, fields, token)
-    session.numeric(b"315", mask, b"End of WHO list")
-
-
-def _own_state(session: IrcSession, name: bytes, state: str) -> str:
-    if session.is_own(name):
-        return "here" if session.away is None else "away"
-    return state
+            user = users.get(name.lower()) or _SeenUser(name, "gone")
+            _write_who(session, room, user, each["role"], fields, token)
+    elif is_name(mask):
+        if user := _find(session, users, mask):
+            _write_who(session, b"*", user, None, fields, token)
+    elif mask:
+        for user in users.values():
+            if matches(mask, user.name):
+                _write_who(session, b"*", user, None, fields, token)
+    session.numeric(b"315", mask or b"*", b"End of WHO list")
 
 
 def _write_who(
-    session: IrcSession, room: bytes, name: bytes, state: str, role: str | None, fields: bytes, token: bytes
+    session: IrcSession, room: bytes, found: _SeenUser, role: str | None, fields: bytes, token: bytes
 ) -> None:
-    flags = (b"H" if state == "here" else b"G") + (b"@" if role in ("owner", "moderator") else b"")
-    server, user, realname = session.place.server, name.lower(), session_realname(session, name)
+    name = found.name
+    flags = (b"H" if found.state == "here" else b"G") + (b"@" if role in ("owner", "moderator") else b"")
+    server, user, realname = session.place.server, _user_of(session, name), session_realname(session, name)
     if not fields:
         session.numeric(b"352", room, user, server, server, name, flags, b"0 " + realname)
         return
-    account = name if session.account and (not session.is_own(name) or session.account) else b"0"
+    account = name if session.account and session.place.guest(name) is None else b"0"
     values = {
         b"t": token or b"0",
         b"c": room,
@@ -94,62 +119,56 @@ def _write_who(
 # WHOIS and others
 
 
+def _user_of(session: IrcSession, name: bytes) -> bytes:
+    """Return what a user who is on IRC has said as the user name; else the name."""
+    sessions = session.place.sessions.get(name.lower())
+    said = sessions[0].user.partition(b"/")[0] if sessions else b""
+    return said if _USER.fullmatch(said) else name.lower()
+
+
 def whois(session: IrcSession, message: IrcMessage) -> Steps | None:
-    """WHOIS: who a user is, as far as the member may see that."""
+    """WHOIS: who a user is, as far as the client may see that."""
     name = message.params[1] if len(message.params) > 1 else message.param(0)
     if not name:
         session.numeric(b"431", b"No nickname given")
-    elif not is_name(name):
-        session.numeric(b"401", name, b"No such nick")
-        session.numeric(b"318", name, b"End of /WHOIS list")
-    elif not session.account:
-        if session.is_own(name):
-            _write_whois(session, session.name, "here", b"", is_member=False)
-        else:
-            session.numeric(b"401", name, b"No such nick")
-        session.numeric(b"318", name, b"End of /WHOIS list")
-    else:
-        return _whois(session, name)
-    return None
+        return None
+    return _whois(session, name)
 
 
 def _whois(session: IrcSession, asked: bytes) -> Steps:
-    answer = yield frame(Verb.STATUS, id=QUESTION)
-    states = _states(answer.objects())
-    found = states.get(asked.lower())
-    if session.is_own(asked):
-        found = {"name": session.name.decode(), "state": "here"}
+    users = yield from _presence(session)
+    found = _find(session, users, asked)
     if found is None:
         session.numeric(b"401", asked, b"No such nick, or one whose presence you may not see")
     else:
-        name = found["name"].encode()
-        answer = yield frame(Verb.PROFILE, name, id=QUESTION)
-        headers = answer.head.headers
-        display = headers.get(b"display", b"") if answer.reason is None else b""
-        _write_whois(session, name, _own_state(session, name, found["state"]), display, is_member=True)
+        headers: dict[bytes, bytes] = {}
+        if is_member := bool(session.account) and session.place.guest(asked) is None:
+            answer = yield frame(Verb.PROFILE, found.name, id=QUESTION)
+            headers = answer.head.headers if answer.reason is None else {}
+        _write_whois(session, found, headers.get(b"display", b""), is_member=is_member)
         if status := headers.get(b"status", b""):
-            session.numeric(b"320", name, b"says: " + status)
+            session.numeric(b"320", found.name, b"says: " + status)
     session.numeric(b"318", asked, b"End of /WHOIS list")
 
 
-def _write_whois(session: IrcSession, name: bytes, state: str, display: bytes, *, is_member: bool) -> None:
-    server = session.place.server
-    session.numeric(b"311", name, name.lower(), server, b"*", display or session_realname(session, name))
+def _write_whois(session: IrcSession, found: _SeenUser, display: bytes, *, is_member: bool) -> None:
+    name, server = found.name, session.place.server
+    user = _user_of(session, name)
+    session.numeric(b"311", name, user, server, b"*", display or session_realname(session, name))
     if session.is_own(name) and session.channels:
         session.numeric(b"319", name, b" ".join([*session.channels.values()][:_MOST_NAMES]))
     session.numeric(b"312", name, server, b"Twotick")
-    if state == "away":
+    if found.state == "away":
         session.numeric(b"301", name, _away_text(session, name))
-    elif state == "gone":
+    elif found.state == "gone":
         session.numeric(b"301", name, b"not connected")
     if is_member:
         session.numeric(b"330", name, name, b"is logged in as")
 
 
 def _away_text(session: IrcSession, name: bytes) -> bytes:
-    """Return what a member who is away has said, if that was on IRC."""
-    sessions = session.place.sessions.get(name.lower(), ())
-    return next((each.away for each in sessions if each.away), b"away")
+    """Return what a user who is away has said, if that was on IRC."""
+    return session.place.away_text(name) or b"away"
 
 
 def whowas(session: IrcSession, message: IrcMessage) -> Steps | None:
@@ -165,42 +184,27 @@ def whowas(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 def userhost(session: IrcSession, message: IrcMessage) -> Steps | None:
     """USERHOST: the addresses of users who are connected, which are all the server's."""
-    names = message.params[:5]
-    if session.account:
-        return _userhost(session, names)
-    _write_userhost(session, filter(session.is_own, names))
-    return None
+    return _userhost(session, message.params[:5])
 
 
 def _userhost(session: IrcSession, names: Iterable[bytes]) -> Steps:
-    answer = yield frame(Verb.STATUS, id=QUESTION)
-    states = _states(answer.objects())
-    _write_userhost(session, [name for name in names if session.is_own(name) or _is_online(states, name)])
-
-
-def _write_userhost(session: IrcSession, names: Iterable[bytes]) -> None:
+    users = yield from _presence(session)
     host = session.place.server
-    session.numeric(b"302", b" ".join(b"%b=+%b@%b" % (name, name.lower(), host) for name in names))
+    found = [
+        b"%b=%b%b@%b" % (user.name, b"+" if user.state == "here" else b"-", _user_of(session, user.name), host)
+        for user in _online(session, users, names)
+    ]
+    session.numeric(b"302", b" ".join(found))
 
 
 def ison(session: IrcSession, message: IrcMessage) -> Steps | None:
     """ISON: which of some users are connected."""
-    names = b" ".join(message.params).split()[:_MOST_NAMES]
-    if not session.account:
-        session.numeric(b"303", b" ".join(name for name in names if session.is_own(name)))
-        return None
-    return _ison(session, names)
+    return _ison(session, b" ".join(message.params).split()[:_MOST_NAMES])
 
 
 def _ison(session: IrcSession, names: Iterable[bytes]) -> Steps:
-    answer = yield frame(Verb.STATUS, id=QUESTION)
-    states = _states(answer.objects())
-    found = [name for name in names if session.is_own(name) or _is_online(states, name)]
-    session.numeric(b"303", b" ".join(found))
-
-
-def _is_online(states: dict[bytes, dict[str, Any]], name: bytes) -> bool:
-    return states.get(name.lower(), {}).get("state") in _ONLINE
+    users = yield from _presence(session)
+    session.numeric(b"303", b" ".join(user.name for user in _online(session, users, names)))
 
 
 # One's own state
@@ -213,6 +217,9 @@ def away(session: IrcSession, message: IrcMessage) -> Steps | None:
     if session.account:
         return _away(session)
     _write_away(session)
+    texts = (session.away,) if session.away else ()
+    line = write_line(session.source, b"AWAY", *texts)
+    session.place.tell_watchers(session.name, Cap.EXTENDED_MONITOR | Cap.AWAY_NOTIFY, lambda _: line)
     return None
 
 
@@ -244,8 +251,11 @@ def _setname(session: IrcSession, name: bytes) -> Steps:
             session.realname = before
             session.fail(b"SETNAME", b"INVALID_REALNAME", answer.reason)
             return
+    line = write_line(session.source, b"SETNAME", name)
     if session.caps & Cap.SETNAME:
-        session.reply(write_line(session.source, b"SETNAME", name))
+        session.reply(line)
+    if not session.account:
+        session.place.tell_watchers(session.name, Cap.EXTENDED_MONITOR | Cap.SETNAME, lambda _: line)
 
 
 # News of others
@@ -271,16 +281,7 @@ def take_status(session: IrcSession, head: Head, _body: bytes) -> None:
         return
     watched = session.monitored is not None and name.lower() in session.monitored
     if watched:
-        is_online = state in (b"here", b"away")
-        session.out.append(
-            b":%b %b %b :%b\r\n"
-            % (
-                session.place.server,
-                b"730" if is_online else b"731",
-                session.name,
-                session.source_of(name) if is_online else name,
-            )
-        )
+        session.out.append(session.line_of_watched(name, is_online=state in (b"here", b"away")))
     session.place.note_member(name)
     if session.caps & Cap.AWAY_NOTIFY and (session.channels or (watched and session.caps & Cap.EXTENDED_MONITOR)):
         texts = {b"here": (), b"away": (_away_text(session, name),)}.get(state, (b"not connected",))
@@ -295,11 +296,10 @@ def monitor(session: IrcSession, message: IrcMessage) -> Steps | None:
     monitored = session.monitored
     if do == b"+":
         return _monitor(session, _added(session, names))
-    if do == b"-":
-        for name in names:
+    if do in (b"-", b"C"):
+        for name in names if do == b"-" else [*monitored]:
             monitored.pop(name.lower(), None)
-    elif do == b"C":
-        monitored.clear()
+            session.place.watchers.remove(session, name)
     elif do == b"L":
         for start in range(0, len(monitored), 10):
             session.numeric(b"732", b",".join([*monitored.values()][start : start + 10]))
@@ -321,17 +321,17 @@ def _added(session: IrcSession, names: list[bytes]) -> list[bytes]:
             session.numeric(b"734", b"%d" % _MOST_MONITORED, rest[:300], b"Monitor list is full")
             break
         session.monitored[name.lower()] = name
+        session.place.watchers.add(session, name)
         added.append(name)
     return added
 
 
 def _monitor(session: IrcSession, names: list[bytes]) -> Steps:
-    states: dict[bytes, dict[str, Any]] = {}
-    if session.account:
-        answer = yield frame(Verb.STATUS, id=QUESTION)
-        states = _states(answer.objects())
-    online = [name for name in names if session.is_own(name) or _is_online(states, name)]
-    for code, found in (b"730", [*map(session.source_of, online)]), (b"731", [n for n in names if n not in online]):
+    users = yield from _presence(session)
+    online = [user.name for user in _online(session, users, names)]
+    keys = {name.lower() for name in online}
+    offline = [name for name in names if name.lower() not in keys]
+    for code, found in (b"730", [*map(session.source_of, online)]), (b"731", offline):
         for start in range(0, len(found), 4):
             session.numeric(code, b",".join(found[start : start + 4]))
 

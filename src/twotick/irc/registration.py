@@ -35,8 +35,9 @@ _SUPPORT: Final = (
     b"AWAYLEN=200",
     b"NAMELEN=128",
     b"MAXLIST=b:1",
-    b"TARGMAX=PRIVMSG:4,NOTICE:4,TAGMSG:4,JOIN:10,PART:10,KICK:4,NAMES:4,WHOIS:1",
+    b"TARGMAX=PRIVMSG:4,NOTICE:4,TAGMSG:4,JOIN:10,PART:10,KICK:4,NAMES:1,WHOIS:1",
     b"MONITOR=100",
+    b"ELIST=MNU",
     b"CHATHISTORY=500",
     b"MSGREFTYPES=timestamp,msgid",
     b"WHOX",
@@ -101,6 +102,8 @@ def nick(session: IrcSession, message: IrcMessage) -> Steps | None:
         return None
     elif not is_name(wanted) and not (session.account and not session.welcome):
         session.numeric(b"432", wanted, b"Erroneous nickname: a name is 1 to 32 letters and digits")
+    elif session.welcome and (wanted.lower() in session.place.sessions or session.place.is_member(wanted.lower())):
+        session.numeric(b"433", wanted, b"Nickname is already in use")
     elif session.welcome:
         session.numeric(b"484", b"Your name is %b; it cannot change on this connection" % session.name)
     else:
@@ -114,8 +117,8 @@ def user(session: IrcSession, message: IrcMessage) -> Steps | None:
     if session.welcome:
         session.numeric(b"462", b"You may not reregister")
         return None
-    if not message.params[0]:
-        session.numeric(b"461", b"USER", b"Not enough parameters")
+    if not message.params[0] or not message.params[3]:
+        session.numeric(b"461", b"USER", b"Not enough parameters: give a user name and a real name")
         return None
     session.user, session.realname = message.params[0][:_MOST_TEXT], message.params[3][:_MOST_TEXT]
     return complete(session)
@@ -262,7 +265,9 @@ def _complete(session: IrcSession) -> Steps:
     session.password = b""
     session.welcome = True
     _write_welcome(session)
-    if session.account:
+    if not session.account:
+        session.place.tell_watchers(session.name, 0, lambda each: each.line_of_watched(session.name, is_online=True))
+    else:
         answer = yield frame(Verb.STATUS, id=QUESTION, state=b"here")
         for each in answer.objects():
             session.place.note_member(each["name"].encode())
@@ -326,14 +331,14 @@ def write_support(session: IrcSession) -> None:
 
 def write_users(session: IrcSession) -> None:
     """Say how many use IRC here."""
-    number = sum(map(len, session.place.sessions.values()))
+    place = session.place
+    number, most = place.registered, place.most_registered
     session.numeric(b"251", b"There are %d users and 0 invisible on 1 servers" % number)
-    session.numeric(b"252", b"0", b"operator(s) online")
-    session.numeric(b"253", b"0", b"unknown connection(s)")
-    session.numeric(b"254", b"0", b"channels formed")
+    if len(place.present) > number:
+        session.numeric(b"253", b"%d" % (len(place.present) - number), b"unknown connection(s)")
     session.numeric(b"255", b"I have %d clients and 1 servers" % number)
-    session.numeric(b"265", b"%d" % number, b"%d" % number, b"Current local users %d, max %d" % (number, number))
-    session.numeric(b"266", b"%d" % number, b"%d" % number, b"Current global users %d, max %d" % (number, number))
+    session.numeric(b"265", b"%d" % number, b"%d" % most, b"Current local users %d, max %d" % (number, most))
+    session.numeric(b"266", b"%d" % number, b"%d" % most, b"Current global users %d, max %d" % (number, most))
 
 
 def write_motd(session: IrcSession) -> None:

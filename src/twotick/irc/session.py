@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from twotick.irc.answers import QUESTION, IrcAnswer, Response, SentMessage, Steps
 from twotick.irc.capabilities import Cap
+from twotick.irc.shared import LeavingReasons, NameWatchers
 from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
 from twotick.wire import Frame, Head, HeadCache, Parser, Verb, frame, time_text
 
@@ -41,6 +42,9 @@ _ANY_LENGTH: Final = 1 << 33
 
 _MOST_KNOWN: Final = 65536
 """How many names are known to be those of members."""
+
+_KNOWS_FAIL: Final = frozenset([b"BATCH", b"CHATHISTORY", b"MARKREAD", b"REDACT", b"SETNAME"])
+"""The commands whose specification says how FAIL answers them."""
 
 _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
@@ -84,6 +88,10 @@ class IrcPlace:
         recently: a minute before the last tick, as frames have it: what came before was missed by who gets it now.
         sessions: the sessions of each name, in lower case.
         waiting: the sessions that have something to do at a tick.
+        present: all sessions that have not ended.
+        registered: how many of them have a name.
+        most_registered: how many had one at most.
+        reasons, watchers: what sessions know of each other.
     """
 
     def __init__(
@@ -115,6 +123,10 @@ class IrcPlace:
         self._time = b""
         self._members: dict[bytes, None] = {}
         self._devices: dict[tuple[bytes, bytes], IrcSession] = {}
+        self.reasons = LeavingReasons()
+        self.watchers: NameWatchers[IrcSession] = NameWatchers()
+        self.present: set[IrcSession] = set()
+        self.registered = self.most_registered = 0
         self._marks: dict[bytes, dict[bytes, bytes]] = {}
 
     def time(self) -> bytes:
@@ -162,21 +174,50 @@ class IrcPlace:
         sessions = self.sessions.get(key)
         return key in self._members if sessions is None else bool(sessions[0].account)
 
+    def away_text(self, name: bytes) -> bytes:
+        """Return what a user has said who is away on all connections to IRC; empty if there is one who is not."""
+        sessions = self.sessions.get(name.lower(), ())
+        return sessions[0].away or b"" if sessions and all(each.away for each in sessions) else b""
+
+    def guest(self, name: bytes) -> "IrcSession | None":
+        """Return the connection of a guest who is on IRC."""
+        sessions = self.sessions.get(name.lower())
+        return sessions[0] if sessions and sessions[0].welcome and not sessions[0].account else None
+
+    def tell_watchers(self, name: bytes, caps: int, write: "Callable[[IrcSession], bytes]") -> None:
+        """Write a line to the sessions that watch a guest and have these capabilities."""
+        for each in self.watchers.get(name):
+            if each.caps & caps == caps:
+                each.out.append(write(each))
+                self.changed(each)
+
     def changed(self, session: "IrcSession") -> None:
         """Let a session write soon what another one has left for it."""
         self.waiting[session] = 0.0
 
     def add(self, session: "IrcSession") -> None:
         """Note that a session has a name."""
+        if session not in self.present:
+            return
         self.sessions.setdefault(session.name.lower(), []).append(session)
+        self.registered += 1
+        self.most_registered = max(self.most_registered, self.registered)
 
     def remove(self, session: "IrcSession") -> None:
-        """Forget a session."""
+        """Forget a session that has ended."""
+        if session not in self.present:
+            return
+        self.present.remove(session)
         self.waiting.pop(session, None)
         self.give_back(session)
         key = session.name.lower()
         others = self.sessions.get(key)
+        for name in session.monitored or ():
+            self.watchers.remove(session, name)
+        if session.welcome and not session.account:
+            self.tell_watchers(key, 0, lambda each: each.line_of_watched(session.name, is_online=False))
         if others is not None and session in others:
+            self.registered -= 1
             others.remove(session)
             if not others:
                 del self.sessions[key]
@@ -281,6 +322,7 @@ class IrcSession:
 
     def __init__(self, place: IrcPlace, address: bytes) -> None:
         self.place = place
+        place.present.add(self)
         self.address = address
         self.out: list[bytes] = []
         self.frames: list[Frame] = []
@@ -573,9 +615,12 @@ class IrcSession:
         self.reply(line + rest)
 
     def fail(self, command: bytes, code: bytes, *context_and_text: bytes) -> None:
-        """Answer that a command has failed, by a standard reply, or by a notice if the client does not know those."""
+        """Answer that a command has failed, by a standard reply, or by a notice if the client does not know those.
+
+        Clients that use a command of IRCv3 know them: what can fail in it is in its specification.
+        """
         *context, text = context_and_text
-        if self.caps & Cap.STANDARD_REPLIES:
+        if self.caps & Cap.STANDARD_REPLIES or command in _KNOWS_FAIL:
             self.reply(write_line(self.place.server, b"FAIL", command, code, *context, text))
         else:
             about = b" ".join([command, *context])
@@ -589,6 +634,7 @@ class IrcSession:
         """Close the connection, and say why."""
         if not self.ended:
             self.ended = True
+            self.place.remove(self)
             self.out.append(write_line(b"", b"ERROR", b"Closing link: " + reason))
 
     # Names
@@ -602,6 +648,11 @@ class IrcSession:
     def source(self) -> bytes:
         """What the client's own lines come from."""
         return self.source_of(self.name or self.nick or b"*")
+
+    def line_of_watched(self, name: bytes, *, is_online: bool) -> bytes:
+        """Return the line that says that a user whom the client watches has come, or gone (IRCv3, "Monitor")."""
+        code, shown = (b"730", self.source_of(name)) if is_online else (b"731", name)
+        return b":%b %b %b :%b\r\n" % (self.place.server, code, self.shown, shown)
 
     def source_of(self, name: bytes) -> bytes:
         """Return what the lines of a user come from."""

@@ -17,6 +17,7 @@ MOST_PENDING: Final = MOST_TAGS + MOST_LINE + 16
 """Bytes that are kept of a line that has not arrived whole."""
 
 _MOST_PARAMETERS: Final = 15
+_MOST_MASK: Final = 64
 _ESCAPES: Final = {b":": b";", b"s": b" ", b"r": b"\r", b"n": b"\n"}
 _ESCAPED: Final = ((b"\\", b"\\\\"), (b";", b"\\:"), (b" ", b"\\s"), (b"\r", b"\\r"), (b"\n", b"\\n"))
 _COMMAND: Final = re.compile(rb"[A-Za-z]+|[0-9]{3}")
@@ -200,6 +201,31 @@ def _middle(word: bytes) -> bytes:
     """Return a word that can stand between others."""
     word = word.replace(b" ", b"_")
     return b"*" if not word or word.startswith(b":") else word
+
+
+def matches(mask: bytes, word: bytes) -> bool:
+    """Return whether a word is as a mask says, in which `*` is any characters and `?` is one.
+
+    Takes time in proportion to the lengths of both, whatever the mask is; a mask of more than 64 bytes matches nothing.
+    """
+    mask, word = mask.lower(), word.lower()
+    if len(mask) > _MOST_MASK:
+        return False
+    place = at = 0
+    star, tried = -1, 0
+    while at < len(word):
+        letter = mask[place : place + 1]
+        if letter == b"*":
+            star, tried = place, at
+            place += 1
+        elif letter in (b"?", word[at : at + 1]) and letter:
+            place, at = place + 1, at + 1
+        elif star >= 0:
+            tried += 1
+            place, at = star + 1, tried
+        else:
+            return False
+    return not mask[place:].strip(b"*")
 
 
 def split_text(text: bytes, most: int) -> list[bytes]:
