@@ -24,8 +24,9 @@ written_to.jsonl        the members to whom it has written alone
 pins.jsonl              the messages that it has pinned in conversations with users
 reports.jsonl           what it has reported to the operator
 files.jsonl             the files that it has uploaded; their contents are in files/
-digest.jsonl, hook.jsonl, bot_rights.jsonl
-                        mails with what waits; for a bot, where its messages are posted and what it may do
+email.jsonl             where e-mail about what waits goes
+hook.jsonl, bot_rights.jsonl
+                        for a bot, where its messages are posted and what it may do
 
 In a file that ends with .jsonl, each line is an object of JSON. Times are in UTC. What is no text is in base64.
 Passwords and tokens are not here: the server has only hashes of them. What other members have stored, for example what

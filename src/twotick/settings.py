@@ -14,7 +14,10 @@ from twotick.ui.quantities import SIZE_EXAMPLE, parse_size, parse_time
 
 if TYPE_CHECKING:
     from twotick.bus import BusOptions
-    from twotick.server import ServerOptions  # imported only by commands that need it: they start faster without
+    from twotick.server import (  # imported only by commands that need it: they start faster without
+        MailOptions,
+        ServerOptions,
+    )
     from twotick.store import StoreLimits
 
 
@@ -100,6 +103,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Port | None = None
     log_level: LogLevels = "warning"
     push: bool = True
+    mail_url: str | None = None
+    mail_from: str | None = None
+    mail_password_file: Path | None = None
+    mail_ca: Path | None = None
+    digest_after: Seconds = 43200.0
+    digest_text: bool = False
+    digests_per_hour: Count = 100
     allow_local_hooks: bool = False
     allow_local_push: bool = False
     allow_plain: bool = False
@@ -236,6 +246,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             backup_folder=self.backup_folder,
             backup_every=self.backup_every,
             backup_keep=self.backup_keep,
+            mail=self._mail_options(),
             push=self.push,
             allow_local_push=self.allow_local_push,
             allow_local_hooks=self.allow_local_hooks,
@@ -252,6 +263,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         from twotick.bus import BusOptions
 
         return BusOptions(self.bus or "", *given)
+
+    def _mail_options(self) -> "MailOptions | None":
+        """Return the options of e-mail; None if no setting speaks of it."""
+        from twotick.server import MailOptions
+
+        options = MailOptions(
+            self.mail_url or "",
+            self.mail_from or "",
+            self.mail_password_file,
+            self.mail_ca,
+            self.digest_after,
+            with_text=self.digest_text,
+            per_hour=self.digests_per_hour,
+        )
+        return None if options == MailOptions("", "") else options
 
     def store_limits(self) -> "StoreLimits":
         """Return the limits of a store with these settings."""
@@ -346,7 +372,9 @@ def _converted(given: dict[str, Any], places: dict[str, str]) -> tuple[dict[str,
         try:
             values[name] = msgspec.convert(_spelled(value, TYPES[name]), TYPES[name], strict=False, dec_hook=_path)
         except (msgspec.ValidationError, ValueError):
-            shown = "what it is set to" if name in ("database", "bus") else repr(value)  # it may have a password
+            shown = (
+                "what it is set to" if name in ("database", "bus", "mail_url") else repr(value)
+            )  # it may have a password
             problems.append(f"{places[name]}the setting {name} cannot be {shown}: {_expected(TYPES[name], value)}")
     return values, problems
 

@@ -240,6 +240,10 @@ def _free(here: Installation) -> None:
     here.settings["reserve_bytes"] = found.f_bavail * found.f_frsize // 2
 
 
+def _mail_server(here: Installation) -> None:
+    here.settings.update(mail_url="smtp://user:SECRET@127.0.0.1:1", mail_from="twotick@chat.example")
+
+
 CASES: list[tuple[str, Callable[[Installation], object]]] = [
     ("a setting is not valid", _setting("prot", 1)),
     ("a setting is not valid", _setting("max_body", "10 parsecs")),
@@ -279,6 +283,7 @@ CASES: list[tuple[str, Callable[[Installation], object]]] = [
     ("the database was not looked at", _file(lambda file: file.with_name("twotick.db-wal").write_bytes(b"x" * 4096))),
     ("PostgreSQL cannot be reached", _setting("database", "postgresql://nobody:SECRET@127.0.0.1:1/x")),
     ("NATS cannot be reached", _setting("bus", "nats://user:SECRET@127.0.0.1:1")),
+    ("the mail server cannot be used", _mail_server),
     ("no backups are made", lambda here: here.settings.pop("backup_folder")),
     ("there is no backup yet", _setting("backup_folder", "/nonexistent")),
     ("the last backup is too old", _old_backup),

@@ -8,7 +8,7 @@ from tests.exchange.mail import Line, Mail, message, objects, reason
 from tests.exchange.network import inside
 from tests.exchange.test_presence import friends
 from tests.store.pictures import png
-from twotick.store import SetProfile, StoreError
+from twotick.store import SetEmail, SetProfile, StoreError
 from twotick.wire import Verb, frame
 
 PICTURE = png(64, 64)
@@ -139,6 +139,19 @@ def test_a_disk_that_fails_is_told() -> None:
     mail, (alice, _) = friends(b"alice", b"bob")
     mail.answers[SetProfile] = lambda _: StoreError("the disk is full")
     assert reason(alice.write(profile(display=b"x"))) == "the disk is full"
+
+
+def test_a_member_sees_where_e_mail_goes_and_ends_it() -> None:
+    """Rule 18.6."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    assert "no e-mail address" in reason(alice.write(profile(digest=b"show")))
+    mail.store.ask(SetEmail(mail.members[b"alice"].number, "alice@example.org"))
+    for choice, said in (b"show", b"yes"), (b"no", b"no"), (b"show", b"no"), (b"yes", b"yes"):
+        ((head, body),) = alice.write(profile(digest=choice))
+        assert (head.verb, head.name, head.id, body) == (Verb.PROFILE, b"", b"q", b"")
+        assert (head.headers[b"digest"], head.headers[b"email"]) == (said, b"alice@example.org")
+    assert reason(alice.write(profile(digest=b"maybe"))) == "Digest is show, yes or no"
+    assert "leave out the name" in reason(bob.write(profile(b"alice", digest=b"show")))
 
 
 def test_nothing_is_kept_for_those_who_are_gone() -> None:

@@ -35,6 +35,7 @@ DIGESTS = [
     "047a827cc8099773",
     "5b193e9c701934e0",
     "58a677c0e2776120",
+    "0dbf5e3679cde7b5",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

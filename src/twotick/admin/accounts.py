@@ -14,6 +14,7 @@ from twotick.store import (
     AddMember,
     AddToken,
     Device,
+    EmailState,
     FindMember,
     InvitationInfo,
     ListDevices,
@@ -25,6 +26,7 @@ from twotick.store import (
     Revoke,
     SetDisabled,
     SetDisplay,
+    SetEmail,
     SetOperator,
     SetPassword,
     SignOut,
@@ -32,7 +34,9 @@ from twotick.store import (
     Store,
     StoreError,
     SurveyMembers,
+    WantDigests,
     WithdrawInvitation,
+    is_address,
 )
 from twotick.wire import is_name
 
@@ -100,6 +104,36 @@ def change_password(store: Store, name: str, password: bytes) -> None:
         raise AdminError(f"{member.name} is a bot, which has tokens only: see 'twotick bot token'")
     if not store.ask(SetPassword(member.name, _hashed(password))):
         raise AdminError(f"{member.name} was removed in the meantime")
+
+
+def set_email(store: Store, name: str, address: str | None) -> None:
+    """Set the e-mail address of a member; None removes it.
+
+    Raises:
+        Malformed: the name or the address is not a valid one.
+        AdminError: there is no such member, or it is a bot.
+        StoreError: the address cannot be stored.
+    """
+    member = find(store, name)
+    if member.is_bot:
+        raise AdminError(f"{member.name} is a bot, which reads no e-mail")
+    if address is not None and not is_address(address):
+        raise Malformed(f"{address!r} is no e-mail address: write it as alice@example.org, in plain ASCII")
+    refused = store.ask(SetEmail(member.number, address))
+    if refused is not None:
+        raise AdminError(refused.reason)
+
+
+def email(store: Store, name: str) -> EmailState | None:
+    """Return the e-mail address of a member; None if there is none.
+
+    Raises:
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: there is no such member.
+        StoreError: the store cannot be read.
+    """
+    found = store.ask(WantDigests(find(store, name).number, None))
+    return None if isinstance(found, Refusal) else found
 
 
 def _hashed(password: bytes) -> str:

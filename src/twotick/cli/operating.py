@@ -101,7 +101,7 @@ name_argument = click.argument("name", metavar="NAME", help="The member's name."
 
 @click.group(options_metavar="", subcommand_metavar="COMMAND [OPTIONS] [ARGUMENTS]")
 def user() -> None:
-    """Add, list, disable, reset, remove and invite members, and read reports, as the operator."""
+    """Add, list, disable, reset, remove and invite members, as the operator."""
 
 
 @user.command("add")
@@ -162,6 +162,34 @@ def _confirm(question: str) -> None:
         fail(EX_USAGE, "there is no terminal to ask on: --yes removes without asking")
     if input(f"{question} Type yes: ").strip().lower() not in ("y", "yes"):
         fail(EX_INTERRUPTED, "nothing was changed")
+
+
+@user.command("email")
+@name_argument
+@click.argument("address", metavar="[ADDRESS]", required=False, help="The e-mail address [show it].")
+@click.option("--remove", is_flag=True, help="Remove the address.")
+@with_data
+def user_email(name: str, address: str | None, *, remove: bool, data: ServerData) -> None:
+    """Set, show or remove the e-mail address at which a member is told of messages that wait.
+
+    The server tells once a day at most, if the setting mail_url names a mail server. The member sees the address and
+    can switch that off with 'twotick profile --digest'.
+
+    Example: twotick user email alice alice@example.org
+    """
+    from twotick import admin
+
+    if address is not None and remove:
+        raise click.UsageError("name an ADDRESS, or --remove")
+    with data.opened() as store:
+        if address is not None or remove:
+            admin.set_email(store, name, address)
+        elif (found := admin.email(store, name)) is None:
+            print("none")
+        else:
+            print(f"{found.address}{'' if found.wanted else ' (switched off by the member)'}")
+    if address is not None and data.settings.mail_url is None:
+        complain("these settings name no mail server: nothing is sent until mail_url and mail_from are set")
 
 
 @user.command("list")

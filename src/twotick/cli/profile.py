@@ -41,6 +41,11 @@ def password(*, revoke_others: bool, who: "Credential") -> None:
 )
 @click.option("--display", metavar="TEXT", help="Change your display name; '' removes it.")
 @click.option("--status", metavar="TEXT", help="Change your status text; '' removes it.")
+@click.option(
+    "--digest",
+    type=click.Choice(["show", "on", "off"]),
+    help="E-mail about what waits for you.",
+)
 @click.option("--picture", metavar="FILE", help="Change your picture; '' removes it.")
 @json_option
 @with_member
@@ -50,21 +55,26 @@ def profile(
     display: str | None,
     status: str | None,
     picture: str | None,
+    digest: str | None,
     as_json: bool,
     who: "Credential",
 ) -> None:
     """Show a profile, or change your own.
 
-    Others see your display name beside your name, your status text and your picture. The
-    picture is cut to a square of at most 256 pixels a side. Nothing else of the file is sent.
+    Others see your display name beside your name, your status text and your picture,
+    which is cut to a square of at most 256 pixels a side. The operator sets where e-mail goes.
 
     Example: twotick profile --display 'Alice Miller' --status 'back at noon'
     """
     from twotick.ui.shell import profile
 
-    if user is not None and any(each is not None for each in (display, status, picture)):
+    if user is not None and any(each is not None for each in (display, status, picture, digest)):
         fail(EX_USAGE, f"only your own profile can be changed: leave out {user}")
-    if user is not None:
+    if digest is not None:
+        if any(each is not None for each in (display, status, picture)):
+            fail(EX_USAGE, "--digest is used by itself: change the rest of the profile with another command")
+        run(profile.show_digest(who, wanted=None if digest == "show" else digest == "on", as_json=as_json))
+    elif user is not None:
         run(profile.show_profile(who, user, as_json=as_json))
     else:
         run(profile.own_profile(who, display=display, status=status, picture=picture, as_json=as_json))

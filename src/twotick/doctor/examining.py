@@ -13,6 +13,7 @@ from twotick.doctor.database import look_at_database
 from twotick.doctor.findings import Finding, fine, problem
 from twotick.doctor.folder import look_at_backups, look_at_data, look_at_disk
 from twotick.doctor.machine import look_at_bus, look_at_certificate, look_at_clock, look_at_name, look_at_ports
+from twotick.doctor.mail import look_at_mail
 from twotick.server import OptionsError
 from twotick.server.observing.control import NotRunning, ask_server
 from twotick.server.options import check
@@ -24,6 +25,7 @@ _LOOKS: Final[tuple[Callable[[Case], Generator[Finding]], ...]] = (
     look_at_database,
     look_at_bus,
     look_at_backups,
+    look_at_mail,
     look_at_certificate,
     look_at_ports,
     look_at_name,

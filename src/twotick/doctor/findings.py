@@ -54,6 +54,7 @@ PROBLEMS: Final[dict[str, tuple[Level, str]]] = {
     "the database was not looked at": (_WARNING, "start the server, which puts that right, or run twotick check"),
     "PostgreSQL cannot be reached": (_WRONG, "start it, or correct the setting database"),
     "NATS cannot be reached": (_WRONG, "start it, or correct the setting bus"),
+    "the mail server cannot be used": (_WRONG, "correct the settings mail_url, mail_password_file and mail_ca"),
     "no backups are made": (_WARNING, "set backup_folder, or run twotick backup every day"),
     "there is no backup yet": (_WARNING, "look in the log for: the backup failed"),
     "the last backup is too old": (_WARNING, "look in the log for: the backup failed"),

@@ -1,5 +1,6 @@
 """The server: sockets, TLS, time limits and logins around the exchange, and its store in a thread."""
 
+from twotick.server.digests.options import MailOptions
 from twotick.server.login import SignUp
 from twotick.server.options import OptionsError, PageUrl, ServerLimits, ServerOptions, page_url
 from twotick.server.server import Server
@@ -8,6 +9,7 @@ from twotick.server.tls import TlsError
 
 __all__ = [
     "CannotListen",
+    "MailOptions",
     "OptionsError",
     "PageUrl",
     "Server",

@@ -7,6 +7,7 @@ from twotick.bus import BusError, BusOptions, check_bus
 from twotick.exchange import Limits
 from twotick.net import is_loopback
 from twotick.server.clock import BOUND, SETTLING
+from twotick.server.digests.options import MailError, MailOptions, check_mail
 from twotick.server.listening import addresses_of, split_hosts
 from twotick.server.login import SignUp
 from twotick.server.tls import certificate_names
@@ -93,6 +94,7 @@ class ServerOptions:
         backup_keep: how many of them are kept.
         trusted_proxies: proxies whose word about their clients is taken: addresses and networks, separated by commas.
         proxy_protocol: whether their connections begin with a header of the PROXY protocol.
+        mail: by which server members are told of what waits for them; None if they are not.
         push: whether notifications are pushed to browsers.
         allow_local_hooks: allow web hooks on this machine and in private networks, also without encryption.
         allow_local_push: allow push services on this machine and in private networks, as tests have them.
@@ -132,6 +134,7 @@ class ServerOptions:
     backup_folder: Path | None = None
     backup_every: float = 86400.0
     backup_keep: int = 7
+    mail: MailOptions | None = None
     push: bool = True
     allow_local_push: bool = False
     allow_local_hooks: bool = False
@@ -186,6 +189,7 @@ def check(options: ServerOptions) -> list[str]:
         problems.append("only one of tls_certificate and tls_key is set: set both, or neither")
     _check_pairs(options, problems)
     _check_bus(options, problems)
+    _check_mail(options, problems)
     encrypted = options.tls_certificate is not None
     hosts = split_hosts(options.host)
     if not hosts:
@@ -245,6 +249,15 @@ def _check_bus(options: ServerOptions, problems: list[str]) -> None:
             "bus is set, and servers share only a database on PostgreSQL: set database ('twotick migrate' copies the"
             " data there), or leave bus out"
         )
+
+
+def _check_mail(options: ServerOptions, problems: list[str]) -> None:
+    if options.mail is None:
+        return
+    try:
+        check_mail(options.mail)
+    except MailError as error:
+        problems.append(str(error))
 
 
 def _check_web(options: ServerOptions, problems: list[str]) -> str | None:

@@ -104,6 +104,14 @@ class Pusher(Protocol):
         ...
 
 
+class Mailer(Pusher, Protocol):
+    """Tells members by e-mail what waits for them."""
+
+    def state(self) -> dict[str, Any]:
+        """Return how it is, for the operator."""
+        ...
+
+
 class Server:
     """A server, between `start` and `stop`. It belongs to the event loop in which it is created.
 
@@ -132,6 +140,7 @@ class Server:
         clock: returns the time by which messages age, in seconds since 1970.
         pusher: pushes notifications; None if nothing does.
         hooks: posts to web hooks; None if nothing does.
+        mailer: tells members by e-mail what waits for them; None if nothing does.
         stopping: whether it is about to stop.
         authenticator: checks logins; None if the server has no members.
     """
@@ -190,6 +199,7 @@ class Server:
         self._link = None if sharing is None else self._new_link(sharing[1])
         self.pusher: Pusher | None = None
         self.hooks: Pusher | None = None
+        self.mailer: Mailer | None = None
         self._storage = None
         self._jobs = None
         if store is not None:
@@ -560,8 +570,8 @@ class Server:
                 transport.abort()  # the peer is gone, and nothing of this can reach it
 
     def _workers(self) -> "list[Pusher]":
-        """Return what pushes and posts."""
-        return [worker for worker in (self.hooks, self.pusher) if worker is not None]
+        """Return what pushes, posts and sends."""
+        return [worker for worker in (self.hooks, self.pusher, self.mailer) if worker is not None]
 
     async def _stop_workers(self) -> None:
         for worker in self._workers():

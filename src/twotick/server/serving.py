@@ -21,9 +21,9 @@ from twotick.server.certificate import Certificate
 from twotick.server.listening import open_listeners, split_hosts
 from twotick.server.logs import log
 from twotick.server.observing.observers import Observers
-from twotick.server.options import OptionsError, ServerOptions, check
+from twotick.server.options import OptionsError, ServerOptions, check, page_url
 from twotick.server.reloading import Load, Reloader
-from twotick.server.server import Server
+from twotick.server.server import Mailer, Server
 from twotick.server.service_manager import keep_watchdog, notify, notify_reloading
 from twotick.server.urls import parse_networks
 from twotick.store import PushKey, SqliteStore, Store, open_store
@@ -161,6 +161,7 @@ async def _serve(
     from twotick.server.web.hooks.runner import make_runner
 
     server.hooks = make_runner(server, allow_local=options.allow_local_hooks)
+    server.mailer = _make_mailer(server, options)
     reloader = None if load is None else Reloader(server, options, certificate, load)
     observers = Observers(server, options, certificate, None if reloader is None else reloader.reload)
     stop = asyncio.Event()
@@ -204,6 +205,17 @@ async def _serve(
         notify("STOPPING=1")
         await server.stop()
         await observers.stop()
+
+
+def _make_mailer(server: Server, options: ServerOptions) -> Mailer | None:
+    """Return what tells members by e-mail what waits for them; None if the options name no mail server."""
+    if options.mail is None:
+        return None
+    from twotick.server.digests.mailer import DigestMailer  # imported only by servers that send e-mail
+
+    page = page_url(options)
+    url = "" if page is None or page.is_local else page.url
+    return DigestMailer(options.mail, server.ask, server.clock, lambda: server.exchange.neighbours.leads, url)
 
 
 async def _start_page_and_irc(

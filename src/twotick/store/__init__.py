@@ -35,6 +35,18 @@ from twotick.store.requests.devices import (
     NoteDevice,
     TellOfAbsence,
 )
+from twotick.store.requests.digests import (
+    Addressee,
+    ClaimDigest,
+    Digest,
+    EmailState,
+    FindDigest,
+    ListAddressees,
+    SetEmail,
+    UndoDigest,
+    WaitingMessages,
+    WantDigests,
+)
 from twotick.store.requests.files import PIECE, FileOffer, OfferFile, ReadPiece, WritePiece
 from twotick.store.requests.hooks import (
     HOOK_DEVICE,
@@ -173,6 +185,7 @@ from twotick.store.requests.servers import (
     SettleLost,
 )
 from twotick.store.requests.times import AcceptTime, KeepTime, ReadTimes, StoredTimes
+from twotick.store.rules.digests import is_address
 from twotick.store.rules.errors import LIMITS
 from twotick.store.rules.operators import NOT_AN_OPERATOR, OWN_ACCOUNT
 from twotick.store.sqlite.store import SqliteStore
@@ -196,6 +209,7 @@ __all__ = [
     "AddMember",
     "AddReport",
     "AddToken",
+    "Addressee",
     "Answer",
     "Append",
     "Appended",
@@ -204,6 +218,7 @@ __all__ = [
     "ByOperator",
     "ChangeRoom",
     "CheckLogin",
+    "ClaimDigest",
     "ClaimGuest",
     "CloseDevice",
     "CloseReport",
@@ -217,12 +232,14 @@ __all__ = [
     "DatabaseState",
     "Device",
     "DevicePushes",
+    "Digest",
     "DiskFull",
     "DropHook",
     "DropLetter",
     "DropPush",
     "Duplicate",
     "Effects",
+    "EmailState",
     "EndLease",
     "EntryKind",
     "Expire",
@@ -234,6 +251,7 @@ __all__ = [
     "FindBot",
     "FindConnected",
     "FindDatabaseState",
+    "FindDigest",
     "FindFailures",
     "FindMember",
     "FindMembers",
@@ -257,6 +275,7 @@ __all__ = [
     "LapseDevice",
     "LeaveRoom",
     "Letter",
+    "ListAddressees",
     "ListAudience",
     "ListBots",
     "ListContacts",
@@ -329,6 +348,7 @@ __all__ = [
     "SetConversation",
     "SetDisabled",
     "SetDisplay",
+    "SetEmail",
     "SetHook",
     "SetOperator",
     "SetPassword",
@@ -348,10 +368,14 @@ __all__ = [
     "SurveyMembers",
     "TellOfAbsence",
     "Together",
+    "UndoDigest",
     "Unfinished",
+    "WaitingMessages",
+    "WantDigests",
     "WithdrawInvitation",
     "Work",
     "WritePiece",
+    "is_address",
     "migrate_store",
     "open_store",
 ]

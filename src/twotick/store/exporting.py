@@ -32,6 +32,7 @@ _LISTS: Final = {
     "pins": "SELECT p.peer, p.pinned_by, p.time, m.id, m.sender_name FROM pin p JOIN message m ON m.number = p.message"
     " WHERE p.member = ? ORDER BY p.time, m.number",
     "reports": "SELECT about, id, text, copy AS message, time FROM report WHERE member = ? ORDER BY number",
+    "email": "SELECT address, wanted, told AS told_up_to, told_at FROM email WHERE member = ?",
     "hook": "SELECT url, added FROM hook WHERE member = ?",
     "bot_rights": "SELECT name, sends, reads FROM bot_right WHERE member = ? ORDER BY peer",
 }

@@ -5,7 +5,7 @@ import hashlib
 from twotick.client.errors import FileMismatch, ProtocolError, RequestRefused
 from twotick.client.member.headers import as_text, encode_user, line_of, parse_list
 from twotick.client.member.request import RequestMethods
-from twotick.client.member.results import Profile, ProfileList
+from twotick.client.member.results import EmailDigest, Profile, ProfileList
 from twotick.wire import Frame, Head, Verb, frame
 
 _LONGEST = 1024
@@ -80,6 +80,22 @@ class ProfileMethods(RequestMethods):
         if wanted and found.picture != wanted:
             raise RequestRefused("the server is too old for pictures")
         return found
+
+    async def digest(self, wanted: bool | None = None) -> EmailDigest:
+        """Return where the member is told by e-mail of messages that wait, and whether it is (rule 18.6).
+
+        Args:
+            wanted: whether the member wants that from now on; None to leave it as it is.
+
+        Raises:
+            RequestRefused: the operator has set no e-mail address for this member, or the server is too old.
+            TwotickError: the client has ended.
+        """
+        choice = b"show" if wanted is None else b"yes" if wanted else b"no"
+        answer = await self._requests.ask(Verb.PROFILE, b"", {"Digest": choice})
+        if not answer.head.headers.get(b"email"):
+            raise RequestRefused("the server is too old for e-mail")
+        return EmailDigest(line_of(answer.head, b"email"), answer.head.headers.get(b"digest") == b"yes")
 
     async def _ask_profiles(self, headers: dict[str, bytes | int | None], picture: bytes | None = None) -> ProfileList:
         self._profile_subscription.active = True

@@ -251,6 +251,19 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class EmailDigest:
+    """Where a member is told by e-mail of messages that wait (rule 18.6).
+
+    Attributes:
+        address: the address, which the operator has set.
+        wanted: whether the member wants that.
+    """
+
+    address: str
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileList:
     """The member's own profile, and those of all members whom it may see and who have one (rule 18.2).
 

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Final
 
 from twotick.exchange.profiles import ProfileNews, profile_headers
-from twotick.exchange.questions.question import InvalidQuestion, Question
+from twotick.exchange.questions.question import InvalidQuestion, Question, yes_or_no
 from twotick.exchange.stored import reason_of
 from twotick.store import (
+    EmailState,
     GetPicture,
     GetProfile,
     ListProfiles,
@@ -17,6 +18,7 @@ from twotick.store import (
     Refusal,
     SetProfile,
     StoreError,
+    WantDigests,
 )
 from twotick.wire import is_name
 
@@ -36,6 +38,10 @@ class ProfileQuestions:
     def ask_profile(self, question: Question) -> None:
         """Answer PROFILE: with a name, the profile of that user; without one, those of all whom the member may see."""
         display, status = question.text(b"display"), question.text(b"status")
+        digest = question.choice(b"digest", b"show", b"yes", b"no")
+        if digest is not None:
+            _ask_digest(question, digest)
+            return
         if not question.head.name:
             self._ask_own(question, display, status)
             return
@@ -96,6 +102,18 @@ def _given_picture(question: Question) -> bytes | None:
     if hashlib.sha256(question.body).hexdigest().encode() != named:
         raise InvalidQuestion("the picture does not have this hash")
     return question.body
+
+
+def _ask_digest(question: Question, digest: bytes) -> None:
+    """Answer where the member is told of what waits, and change whether it is (rule 18.6)."""
+    if question.head.name:
+        raise InvalidQuestion("only your own digests can be changed: leave out the name")
+    wanted = None if digest == b"show" else digest == b"yes"
+    question.ask(WantDigests(question.member, wanted), partial(_digest, question))
+
+
+def _digest(question: Question, found: EmailState) -> list[bytes]:
+    return [question.answer(digest=yes_or_no(found.wanted), email=found.address.encode())]
 
 
 def _object(profile: MemberProfile) -> dict[str, str]:

@@ -27,6 +27,7 @@ WARNINGS: Final = {
     "the disk is nearly full": _MAKE_ROOM,
     "the certificate has expired": "renew it: clients do not accept it",
     "the certificate expires soon": "renew it: the server notices when the files change",
+    "e-mail cannot be sent": "check the settings mail_..., and run twotick doctor: it is tried again",
     "there is no backup yet": _BACK_UP,
     "the last backup is too old": _BACK_UP,
     "PostgreSQL is not synchronous: if its machine is lost, so are messages that were accepted": (
@@ -94,6 +95,8 @@ def _server_warnings(server: dict[str, Any], now: float) -> Generator[tuple[str,
         yield "the certificate has expired", ""
     elif end is not None and end < now + _SOON:
         yield "the certificate expires soon", ""
+    if server["mail"] is not None and server["mail"]["problem"]:
+        yield "e-mail cannot be sent", server["mail"]["problem"]
     yield from _backup_warnings(server["backup"], now)
 
 

@@ -192,6 +192,7 @@ class Observer:
             "database_bytes": None if disk is None else disk.database,
             "disk_free_bytes": None if disk is None else disk.free,
             "certificate_end": self.certificate_end,
+            "mail": None if self._server.mailer is None else self._server.mailer.state(),
             "backup": None if self._backups is None else {"newest": self.last_backup, "every": self._backups.every},
         }
 

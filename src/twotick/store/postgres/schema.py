@@ -273,6 +273,12 @@ STEPS: Final = (
     );
     CREATE INDEX failed_login_latest ON failed_login (kind, latest);
     """,
+    """
+    CREATE TABLE email (
+        member bigint PRIMARY KEY, address text NOT NULL, wanted bigint NOT NULL, told bigint NOT NULL,
+        told_at double precision NOT NULL
+    );
+    """,
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

@@ -62,11 +62,16 @@ class PushCandidate:
 
 def is_notified(candidate: PushCandidate, time: float) -> bool:
     """Tell whether a member is notified of a message (rule 20.4); `time` is now, in seconds since 1970."""
+    return candidate.time > time - PUSH_AGE and is_for_reader(candidate, time)
+
+
+def is_for_reader(candidate: PushCandidate, time: float) -> bool:
+    """Tell whether a member wants to hear of a message, however old it is: it is unread, not muted, and so on."""
     if candidate.seq <= candidate.read or candidate.is_blocked or candidate.recipient.lower() == b"all":
         return False
     if candidate.muted and (not candidate.muted_until or candidate.muted_until > time):
         return False
-    if candidate.time <= time - PUSH_AGE or (candidate.expires is not None and candidate.expires <= time):
+    if candidate.expires is not None and candidate.expires <= time:
         return False
     if not candidate.is_in_room:
         return True

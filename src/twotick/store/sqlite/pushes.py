@@ -36,7 +36,7 @@ _ENTRIES: Final = 512
 _WORK: Final = 256
 """The work after which a transaction ends that looks for several members (see `Tables.work`)."""
 
-_CANDIDATES: Final = f"""
+CANDIDATES: Final = f"""
     SELECT l.peer, l.seq, l.message, l.weight, m.sender_name, m.recipient, m.time,
     CASE WHEN m.state = 1 AND l.seq > ?2 THEN m.expires END, m.room IS NOT NULL,
     CASE WHEN m.place >= o.seen_from THEN r.name END, ifnull(d.up_to, 0),
@@ -46,9 +46,16 @@ _CANDIDATES: Final = f"""
     LEFT JOIN room_member o ON o.room = m.room AND o.member = l.member
     LEFT JOIN reading d ON d.member = l.member AND d.peer = l.peer
     LEFT JOIN conversation c ON c.member = l.member AND c.peer = l.peer
-    WHERE l.member = ?1 AND l.seq > ?3 AND l.kind = {RECEIVED} AND l.weight > 0 ORDER BY l.seq DESC
+    WHERE l.member = ?1 AND l.seq > ?3 AND l.seq <= ?4 AND l.kind = {RECEIVED} AND l.weight > 0 ORDER BY l.seq DESC
 """
-"""The columns of a PushCandidate but the last: of member ?1, who has all messages up to ?2, those after entry ?3."""
+"""The columns of a PushCandidate but the last: of member ?1, who has all messages up to ?2, those of the entries after
+?3 up to ?4."""
+
+
+def candidate_of(row: tuple[Any, ...], box: Mailbox) -> PushCandidate:
+    """Return the candidate of a row of `CANDIDATES` about the member with this mailbox."""
+    columns: Any = (*row, row[4].lower() in box.blocked)
+    return PushCandidate(*columns)
 
 
 class PushRepository:
@@ -143,16 +150,11 @@ class PushRepository:
         """Return the unread messages of a member's log after an entry, newest first."""
         if after >= box.last:
             return []
-        parameters: tuple[Any, ...] = (box.number, box.delivered, max(after, box.last - _ENTRIES))
-        rows = self._tables.read(_CANDIDATES, parameters).fetchall()
-        found = [self._candidate(row, box) for row in rows]
+        parameters: tuple[Any, ...] = (box.number, box.delivered, max(after, box.last - _ENTRIES), box.last)
+        rows = self._tables.read(CANDIDATES, parameters).fetchall()
+        found = [candidate_of(row, box) for row in rows]
         self._tables.work += len(found)
         return found
-
-    @staticmethod
-    def _candidate(row: tuple[Any, ...], box: Mailbox) -> PushCandidate:
-        columns: Any = (*row, row[4].lower() in box.blocked)
-        return PushCandidate(*columns)
 
     def _told(self, found: GatheredNews, *, with_text: bool) -> PushNews:
         if not with_text:

@@ -36,6 +36,7 @@ _OWN_TABLES: Final = (
     ("pin", "member", "message"),
     ("hook", "member", "member"),
     ("letter", "member", "seq"),
+    ("email", "member", "member"),
     ("invitation", "member", "digest"),
     ("member_act", "member", "number"),
     ("bot_right", "member", "peer"),

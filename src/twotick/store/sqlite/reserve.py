@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from twotick.store.port import Request, Together
 from twotick.store.requests.conversations import ListConversations, ListReceipts
+from twotick.store.requests.digests import FindDigest, ListAddressees, WantDigests
 from twotick.store.requests.files import OfferFile, ReadPiece, WritePiece
 from twotick.store.requests.members import (
     AddMember,
@@ -49,6 +50,7 @@ READING: Final = (
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
     *(GetPicture, ListPins, FindPushes, ListSubscribers, FindReset, ListInvitations, FindActs),
     *(ListFull, FindDatabaseState),
+    *(FindDigest, ListAddressees),
 )
 """The requests that only read."""
 
@@ -74,6 +76,8 @@ def reads(request: Request[Any]) -> bool:
         return request.shown is None
     if isinstance(request, SetProfile):  # which is also how a member asks for its own
         return request.display is None and request.status is None and request.picture is None
+    if isinstance(request, WantDigests):
+        return request.wanted is None
     return isinstance(request, READING)
 
 

@@ -448,6 +448,16 @@ STEPS = (
         time REAL NOT NULL
     ) STRICT;
     """,
+    """
+    -- Where members get e-mail about messages that wait for them.
+    CREATE TABLE email (
+        member INTEGER PRIMARY KEY,
+        address TEXT NOT NULL,
+        wanted INTEGER NOT NULL,                  -- 1: the member wants it
+        told INTEGER NOT NULL,                    -- the entry of the log up to which the member was told
+        told_at REAL NOT NULL                     -- when that was; 0 for never
+    ) STRICT;
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

@@ -36,6 +36,7 @@ from twotick.store.sqlite.bots import BotRepository, SlotRepository
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.conversations import ConversationRepository
 from twotick.store.sqlite.database import DatabaseFile, last_written
+from twotick.store.sqlite.digests import DigestRepository
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.forwarding import ForwardRepository
@@ -155,6 +156,7 @@ class SqliteStore:
             **presence.handlers(),
             **pins.handlers(),
             **PushRepository(ledger).handlers(),
+            **DigestRepository(ledger).handlers(),
             **ProfileRepository(ledger, presence).handlers(),
             **self._search.handlers(),
             **files.handlers(),

@@ -64,6 +64,26 @@ async def own_profile(
     _print(Profile(who.name, own.display, own.status, own.picture), people, as_json=as_json)
 
 
+async def show_digest(who: Credential, *, wanted: bool | None, as_json: bool) -> None:
+    """Print where the member is told by e-mail of messages that wait, and whether it is; change it before.
+
+    Args:
+        who: the member.
+        wanted: whether the member wants that from now on; None to leave it as it is.
+        as_json: whether to print it as JSON.
+
+    Raises:
+        TwotickError: nothing was changed.
+    """
+    async with asking(who) as me:
+        found = await me.digest(wanted)
+    if as_json:
+        print(json.dumps({"address": found.address, "wanted": found.wanted}))
+    else:
+        state = "on" if found.wanted else "off"
+        console().print(f"E-mail about messages that wait goes to {one_line(found.address)}: {state}")
+
+
 async def _portrait(file: str | None) -> bytes | None:
     """Return the picture of a file; empty if the file is, None if there is none.
 

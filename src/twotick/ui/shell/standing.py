@@ -94,10 +94,20 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["certificate_end"] is not None:
         days = (found["certificate_end"] - time.time()) / 86400
         lines.append(("certificate", f"valid for {days:.0f} days" if days > 0 else "expired"))
+    if found["mail"] is not None:
+        lines.append(("e-mail", _mail_text(found["mail"])))
     if found["backup"] is not None:
         newest = found["backup"]["newest"]
         lines.append(("backup", "none yet" if newest is None else f"made {ago(time.time() - newest)} ago"))
     return lines
+
+
+def _mail_text(mail: dict[str, Any]) -> str:
+    """Return how it is with e-mail to members."""
+    text = f"{mail['sent']} sent"
+    if mail["refused"]:
+        text += f", refused for {mail['refused']} {'member' if mail['refused'] == 1 else 'members'}"
+    return f"{text}, failing for {ago(time.time() - mail['problem_since'])}" if mail["problem"] else text
 
 
 def _database_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
