@@ -17,6 +17,9 @@ from twotick.server.web.publish.publication import (
 _SHOWN: Final = 20
 """The alerts that a message lists."""
 
+_VALUES: Final = 5
+"""The values of an alert of Grafana that a message shows."""
+
 _SEVERITIES: Final = {"critical": 5, "error": 4, "warning": 4, "info": 2, "none": 2}
 _MANY: Final = 1_000_000_000
 
@@ -43,11 +46,18 @@ def read_alerts(content: Mapping[str, Any]) -> Publication:
         title=_title(content, common, len(firing), len(alerts)),
         priority=_SEVERITIES.get(text_in(common, "severity").lower(), 3) if firing else 3,
         tags=("fire" if firing else "white_check_mark",),
-        links=tuple(one_line(link) for name in ("externalURL",) if (link := text_in(content, name))),
+        links=_links(content, (firing or alerts)[0]),
         key=digest(text_in(content, "receiver"), group, status, *sorted(map(_occurrence, alerts)), str(truncated)),
         slot=digest("alerts", text_in(content, "receiver"), group),
         items=tuple(sorted({digest(_identity(each))[:8] for each in firing})),
     )
+
+
+def _links(content: Mapping[str, Any], alert: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the links of a group: where it is shown, and of an alert of Grafana how to silence it, and its picture."""
+    shown = text_in(alert, "panelURL", "dashboardURL") or text_in(content, "externalURL")
+    found = (shown, text_in(alert, "silenceURL"), text_in(alert, "imageURL"))
+    return tuple(one_line(link) for link in found if link)
 
 
 def _state(alert: Mapping[str, Any]) -> str:
@@ -88,4 +98,11 @@ def _line(alert: Mapping[str, Any], state: str) -> str:
     where = text_in(labels, "instance", "job")
     name = words or text_in(labels, "alertname") or "an alert"
     shown = f"{name} ({where})" if where and where not in name else name
-    return f"{'firing' if state == 'firing' else 'resolved'}: {one_line(shown)}"
+    return f"{'firing' if state == 'firing' else 'resolved'}: {one_line(shown + _values(alert))}"
+
+
+def _values(alert: Mapping[str, Any]) -> str:
+    """Return what Grafana has measured, in brackets; empty if there is nothing."""
+    values = list(object_in(alert, "values").items())[:_VALUES]
+    shown = ", ".join(f"{name} = {value:g}" for name, value in values if isinstance(value, int | float))
+    return f" [{shown}]" if shown else ""
