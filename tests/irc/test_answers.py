@@ -200,3 +200,21 @@ def test_lusers_counts(place: IrcPlace) -> None:
     assert guest.line() == ""
     assert count("265") == users
     assert int(client.do("LUSERS")[-1].split()[4]) == most
+
+
+def test_a_line_that_is_none_is_refused_with_its_label(place: IrcPlace) -> None:
+    client = place.member("labeled-response")
+    for line, answer in (
+        (b"@label=a1 PRIVMSG x :\xaa", f"@label=a1 {SERVER} FAIL PRIVMSG INVALID_UTF8 :this server takes UTF-8 only"),
+        (b"@label=\xaa PRIVMSG x :y", f"{SERVER} FAIL PRIVMSG INVALID_UTF8 :this server takes UTF-8 only"),
+    ):
+        client.raw(line + b"\r\n")
+        assert client.sync() == [answer]
+
+
+def test_labels_come_back_as_they_were(place: IrcPlace) -> None:
+    client = place.member("labeled-response", "batch")
+    pong = f"{SERVER} PONG {HOST} :x"
+    assert client.do(r"@label=a\sb\:c PING x") == [rf"@label=a\sb\:c {pong}"]
+    assert client.do(f"@label={'x' * 64} PING x") == [f"@label={'x' * 64} {pong}"]
+    assert client.do(f"@label={'x' * 65} PING x", "@label= PING x") == [pong] * 2

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from twotick.irc import capabilities
-from twotick.irc.answers import Response, SentMessage
+from twotick.irc.answers import SentMessage
 from twotick.irc.capabilities import Cap
 from twotick.irc.session import IrcSession
 from twotick.irc.wire import MOST_LINE, IrcMessage, escape_tag, split_text, write_line
@@ -656,8 +656,7 @@ def batch(session: IrcSession, message: IrcMessage) -> None:
     opened: Multiline | None = session.multiline
     if word.startswith(b"-") and opened is not None and opened.reference == word[1:]:
         session.multiline = None
-        if b"label" in opened.opening.tags and session.caps & Cap.LABELS:
-            session.current = Response(opened.opening.tags[b"label"][:64])
+        session.current = session.response_to(opened.opening) or session.current
         opened.close(session)
     elif word.startswith(b"+") and len(word) > 1 and message.param(1) == b"draft/multiline" and opened is None:
         if not session.caps & Cap.MULTILINE or not message.param(2):

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from twotick.irc.answers import QUESTION, IrcAnswer, Response, SentMessage, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.shared import LeavingReasons, NameWatchers
-from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
+from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, escape_tag, parse_line, write_line
 from twotick.wire import Frame, Head, HeadCache, Parser, Verb, frame, time_text
 
 WINDOW: Final = 64
@@ -42,6 +42,9 @@ _ANY_LENGTH: Final = 1 << 33
 
 _MOST_KNOWN: Final = 65536
 """How many names are known to be those of members."""
+
+_MOST_LABEL: Final = 64
+"""The bytes of a label (IRCv3, "Labeled responses")."""
 
 _KNOWS_FAIL: Final = frozenset([b"BATCH", b"CHATHISTORY", b"MARKREAD", b"REDACT", b"SETNAME"])
 """The commands whose specification says how FAIL answers them."""
@@ -516,13 +519,14 @@ class IrcSession:
             return None
 
     def _refuse_line(self, error: BadLine) -> None:
-        self.current = None
+        self.current = Response(error.label) if error.label and self.caps & Cap.LABELS else None
         if error.code == TOO_LONG:
             self.numeric(b"417", b"Input line was too long: " + str(error).encode())
         elif error.code == b"INVALID_UTF8" or self.caps & Cap.STANDARD_REPLIES:
             self.reply(write_line(self.place.server, b"FAIL", error.command, error.code, str(error).encode()))
         else:
             self.numeric(b"400", error.command, str(error).encode())
+        self._finish()
 
     def _run_other(self, item: "Callable[[IrcSession], Steps] | None") -> None:
         self.current = None
@@ -532,8 +536,7 @@ class IrcSession:
             self._begin(item(self))
 
     def _run(self, message: IrcMessage, command: IrcCommand | None) -> None:
-        label = message.tags.get(b"label", b"")[:64] if self.caps & Cap.LABELS else b""
-        self.current = Response(label) if label else None
+        self.current = self.response_to(message)
         steps = None
         if command is None:
             if self.welcome:
@@ -552,6 +555,11 @@ class IrcSession:
             self._begin(steps)
         else:
             self._finish()
+
+    def response_to(self, message: IrcMessage) -> Response | None:
+        """Return what a command with a label is answered by; None for one without, or with one that is too long."""
+        label = message.tags.get(b"label", b"") if self.caps & Cap.LABELS else b""
+        return Response(label) if 0 < len(label) <= _MOST_LABEL else None
 
     def later(self, steps: "Callable[[IrcSession], Steps]") -> None:
         """Do something that waits for answers, after the commands that have come."""
@@ -591,7 +599,7 @@ class IrcSession:
 
     def flush(self, response: Response) -> None:
         """Write the lines that answer a command with a label."""
-        lines, label = response.lines, b"label=" + response.label
+        lines, label = response.lines, b"label=" + escape_tag(response.label)
         if not lines:
             self.out.append(write_line(self.place.server, b"ACK", tags=label))
         elif len(lines) == 1:

@@ -21,6 +21,7 @@ _MOST_MASK: Final = 64
 _ESCAPES: Final = {b":": b";", b"s": b" ", b"r": b"\r", b"n": b"\n"}
 _ESCAPED: Final = ((b"\\", b"\\\\"), (b";", b"\\:"), (b" ", b"\\s"), (b"\r", b"\\r"), (b"\n", b"\\n"))
 _COMMAND: Final = re.compile(rb"[A-Za-z]+|[0-9]{3}")
+_LABEL: Final = re.compile(rb"[!-:<-\[\]-~]{1,64}")
 _NEVER: Final = re.compile(rb"[\x00\r\n]+")
 _MARKS: Final = re.compile("[\u0300-\u036f\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
 """Characters that belong to the letter before them."""
@@ -32,12 +33,14 @@ class BadLine(Exception):
     Attributes:
         code: the word.
         command: the command, as far as it can be told; otherwise `*`.
+        label: the client's label, as far as it can be told; otherwise empty.
     """
 
-    def __init__(self, code: bytes, text: str, command: bytes = b"*") -> None:
+    def __init__(self, code: bytes, text: str, command: bytes = b"*", label: bytes = b"") -> None:
         super().__init__(text)
         self.code = code
         self.command = command
+        self.label = label
 
 
 TOO_LONG: Final = b"INPUT_TOO_LONG"
@@ -100,26 +103,32 @@ def parse_line(line: bytes) -> IrcMessage | None:
         params[_MOST_PARAMETERS - 1 :] = [b" ".join(params[_MOST_PARAMETERS - 1 :])]
     if trailing:
         params.append(last)
-    _check_characters(line + raw, command)
+    _check_characters(line, raw, command)
     return IrcMessage(command, params, _read_tags(raw) if raw else None)
 
 
-def _check_characters(text: bytes, command: bytes) -> None:
+def _check_characters(line: bytes, raw: bytes, command: bytes) -> None:
     """Check that a line has only what lines may have.
 
     Raises:
         BadLine: it has something else.
     """
+    text = line + raw
     if b"\x00" in text or b"\r" in text:
-        command = command if _COMMAND.fullmatch(command) else b"*"
-        raise BadLine(b"INVALID_CHARACTER", "a line has no NUL, and CR only at its end", command)
+        raise _bad_line(b"INVALID_CHARACTER", "a line has no NUL, and CR only at its end", raw, command)
     if text.isascii():
         return
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        command = command if _COMMAND.fullmatch(command) else b"*"
-        raise BadLine(b"INVALID_UTF8", "this server takes UTF-8 only", command) from error
+        raise _bad_line(b"INVALID_UTF8", "this server takes UTF-8 only", raw, command) from error
+
+
+def _bad_line(code: bytes, text: str, raw: bytes, command: bytes) -> BadLine:
+    """Return an error that quotes of a line only what can stand in another one."""
+    label = _read_tags(raw).get(b"label", b"")
+    command = command if _COMMAND.fullmatch(command) else b"*"
+    return BadLine(code, text, command, label if _LABEL.fullmatch(label) else b"")
 
 
 def _read_tags(raw: bytes) -> dict[bytes, bytes]:
