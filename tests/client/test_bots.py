@@ -312,6 +312,8 @@ async def test_a_bot_goes_on_when_an_answer_cannot_be_delivered() -> None:
             return "done"
 
         async with at_work(bot):
+            await bob.send("bot", "deploy api")
+            await answer(bob)  # the bot is connected, so that a guest reaches it
             async with connect("guest", chat.address) as guest:
                 asking = asyncio.create_task(guest.send("bot", "wait"))
                 await begun.wait()
