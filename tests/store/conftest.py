@@ -11,7 +11,15 @@ from twotick.store import StoreLimits
 
 AskerMaker: TypeAlias = Callable[[StoreLimits], Asker]
 
-ON_BOTH = {"test_bots", "test_hooks", "test_operating", "test_pushes", "test_rooms", "test_search_filters"}
+ON_BOTH = {
+    "test_bots",
+    "test_hooks",
+    "test_operating",
+    "test_pushes",
+    "test_rooms",
+    "test_search_filters",
+    "test_times",
+}
 """The modules whose tests run on both stores."""
 
 
