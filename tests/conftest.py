@@ -22,17 +22,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    description = "of the tests in FOLDER, run only those with random examples; `make cover` runs the others"
-    parser.addoption("--only-random", action="append", default=[], metavar="FOLDER", help=description)
+    description = "of the tests in FOLDER, run only those that need much time; `make cover` runs the others"
+    parser.addoption("--only-long", action="append", default=[], metavar="FOLDER", help=description)
 
 
 @pytest.hookimpl(trylast=True)  # after Hypothesis has marked its tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    given: list[str] = config.getoption("--only-random") or []
+    given: list[str] = config.getoption("--only-long") or []
     folders = {config.rootpath / folder for folder in given}
 
+    def is_long(item: pytest.Item) -> bool:
+        return any(item.get_closest_marker(name) is not None for name in ("hypothesis", "volume"))
+
     def stays(item: pytest.Item) -> bool:
-        return item.get_closest_marker("hypothesis") is not None or folders.isdisjoint(item.path.parents)
+        return is_long(item) or folders.isdisjoint(item.path.parents)
 
     config.hook.pytest_deselected(items=[item for item in items if not stays(item)])
     items[:] = filter(stays, items)

@@ -489,6 +489,7 @@ def test_a_member_who_is_hidden_or_blocks_another_is_not_shown_by_joining_or_wri
     assert changes(mail, bob) == changes(mail, carol) == []
 
 
+@pytest.mark.volume
 def test_in_a_full_room_each_is_told_of_who_joins_once() -> None:
     """Rule 15.5: the bound."""
     names = [b"u%d" % number for number in range(300)]

@@ -73,6 +73,7 @@ def fill(asker: Asker) -> None:
             asker.ack("bob", 1 << 30)
 
 
+@pytest.mark.volume
 def test_each_step_is_small_and_the_member_is_gone_after_the_first(asker: Asker) -> None:
     fill(asker)
     bob = asker.members["bob"]
@@ -103,6 +104,7 @@ def test_each_step_is_small_and_the_member_is_gone_after_the_first(asker: Asker)
     assert rows(asker, bob) == {}
 
 
+@pytest.mark.volume
 def test_an_interrupted_removal_goes_on_after_a_restart(asker: Asker) -> None:
     """Also beside a new member of the same name, who sees nothing of the old one."""
     fill(asker)
@@ -131,6 +133,7 @@ def test_an_interrupted_removal_goes_on_after_a_restart(asker: Asker) -> None:
     removed.finish()
 
 
+@pytest.mark.volume
 def test_rooms_go_on_while_a_member_is_removed(asker: Asker) -> None:
     fill(asker)
     removed = Removal(asker, "bob")

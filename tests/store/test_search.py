@@ -567,6 +567,7 @@ def test_a_question_makes_findable_what_is_not_yet(asker: Asker):
     assert sum(map(len, pages(asker, "carol", "oats"))) == 2100
 
 
+@pytest.mark.volume
 def test_the_index_keeps_up_with_a_flood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Also if there is never a quiet moment, and with rows that are still in the journal when the server is killed."""
     monkeypatch.setattr("twotick.store.sqlite.search.BEHIND", 6000)
@@ -688,6 +689,7 @@ def endings(asker: Asker) -> set[bytes]:
     return {run[at : at + 8] for run in runs for at in range(len(run) - 7)}
 
 
+@pytest.mark.volume
 @pytest.mark.parametrize("how", ["delete", "edit", "prune", "remove"])
 def test_the_words_of_what_was_removed_leave_the_disk(tmp_path: Path, how: str):
     asker = Asker(tmp_path)
@@ -718,6 +720,7 @@ def test_the_words_of_what_was_removed_leave_the_disk(tmp_path: Path, how: str):
     asker.store.close()
 
 
+@pytest.mark.volume
 def test_words_leave_the_disk_while_others_come(tmp_path: Path):
     """The index is merged in steps, and in between it grows."""
     asker = Asker(tmp_path)
@@ -750,6 +753,7 @@ def test_words_leave_the_disk_while_others_come(tmp_path: Path):
     asker.store.close()
 
 
+@pytest.mark.volume
 @pytest.mark.parametrize("is_busy", [False, True])
 def test_words_leave_the_disk_while_newer_messages_are_edited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_busy: bool
@@ -774,6 +778,7 @@ def test_words_leave_the_disk_while_newer_messages_are_edited(
     asker.store.close()
 
 
+@pytest.mark.volume
 @pytest.mark.parametrize("seed", range(3))
 def test_no_file_holds_a_word_of_what_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int):
     """Rule 13.3: after the deletions, a bounded number of steps, in an index of several parts; other words stay."""

@@ -53,6 +53,8 @@ from twotick.store.sqlite.reading import PART_BYTES
 
 MANY = 6000
 
+pytestmark = pytest.mark.volume
+
 
 def send_many(asker: Asker, sender: str, recipient: str, count: int = MANY) -> None:
     for start in range(0, count, 500):

@@ -357,6 +357,7 @@ def test_long_bodies_are_the_same_however_they_are_cut(sizes: list[int], places:
     assert [frame[-1] for frame in parse(fresh(), cut(data, places))] == bodies
 
 
+@pytest.mark.volume
 @pytest.mark.timeout(60)
 def test_a_body_that_comes_a_byte_at_a_time_costs_linear_work() -> None:
     """The largest body in its smallest pieces: a parser that joined them for each byte would take minutes."""
@@ -368,6 +369,7 @@ def test_a_body_that_comes_a_byte_at_a_time_costs_linear_work() -> None:
     assert [frame[-1] for frame in parse(parser, pieces[-1:])] == [body]
 
 
+@pytest.mark.volume
 @pytest.mark.timeout(60)
 def test_a_segment_of_many_frames_costs_linear_work() -> None:
     """4 MiB of small frames at once, known and unknown."""
