@@ -23,6 +23,7 @@ import twotick
 from tests.server.web import publishing
 from tests.server.web.publishing import Program
 from tests.sockets import PATIENCE, ServerProcess, serving
+from twotick import admin
 from twotick.server import ServerLimits
 from twotick.server.web.publish import alerts, forges, ntfy, slack
 from twotick.server.web.publish.publication import Publication, Unreadable, read_object
@@ -143,6 +144,26 @@ def test_what_is_refused_stores_nothing(
     assert ("www-authenticate" in headers) is (status == 401)
     assert program.tokens["many"] not in json.dumps(answer)
     assert news() == []
+
+
+async def test_who_refuses_a_message_or_is_disabled_is_told_as_a_conflict(program: Program, tmp_path: Path) -> None:
+    """Rule 22.6: to try again at once would be of no use."""
+    host, port = program.server.address
+    asking = asyncio.create_task(asyncio.to_thread(program.ask, "/bob?until=delivered&wait=60", "refuse me", bot="one"))
+    async with twotick.join("bob", f"{host}:{port}", token=program.tokens["bob"]) as bob:
+        async for message in bob:
+            if message.text == "refuse me":
+                await message.reject()
+                break
+        status, _, answer = await asking
+    assert (status, answer["exit"]) == (409, 79), answer
+    with admin.opened(admin.DataFolder(program.data), publishing.LIMITS) as store:
+        admin.disable(store, "bob")
+        status, headers, answer = program.ask("/bob", "to none", bot="one")
+        assert (status, answer["exit"], "retry-after" in headers) == (409, 69, False), answer
+        assert "bob is disabled" in answer["error"]
+        admin.disable(store, "bob", disabled=False)
+    assert program.ask("/bob", "to bob again", bot="one")[0] == 200
 
 
 def test_bodies_that_are_no_text_or_too_long_or_slow(program: Program, news: Any) -> None:

@@ -269,7 +269,7 @@ def _identifier(request: PublishRequest, wanted: Wanted, recipient: str) -> str:
 
 
 def _failure(answer: SendOutcome) -> NotPublished:
-    """Return why a message was not sent: what may be possible later has 503, because programs try that again."""
+    """Return why a message was not sent: what may be possible soon has 503, because programs try that again."""
     reason = answer.reason
     if answer.code in (104, 108):
         return NotPublished(401, reason, _NO_PERMISSION)
@@ -281,7 +281,7 @@ def _failure(answer: SendOutcome) -> NotPublished:
         return NotPublished(403, reason, _NO_PERMISSION)
     if reason in ("refused", "the recipient refused the message"):
         return NotPublished(409, reason, _REFUSED)
-    if reason == "this Id was used for another message":
+    if reason.endswith("is disabled, and cannot get messages"):
         return NotPublished(409, reason)
     return NotPublished(503, reason, _UNAVAILABLE, answer.retry_after or _RETRY)
 
