@@ -1,1 +1,1 @@
-"""E-mail that tells members of messages which wait for them. Imported only by servers that send it."""
+"""E-mail that tells members of messages which wait for them."""

@@ -11,6 +11,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -60,6 +61,9 @@ _WITHOUT_TLS: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"This port speaks HTTPS: begin the address of the page with https.\n"
 )
+
+_HEADS: Final = 512
+"""The heads of answers that are kept: most answers have the same."""
 
 _TOO_LONG: Final = "The body of the request is too long."
 
@@ -389,7 +393,7 @@ class HttpConnection(asyncio.Protocol):
         if answer.status == 304:
             headers.pop()
         self._note(answer.status)
-        events: list[h11.Event] = [h11.Response(status_code=answer.status, headers=headers)]
+        events: list[h11.Event] = [_response(answer.status, tuple(headers))]
         if answer.body and method != b"HEAD":
             events.append(h11.Data(data=answer.body))
         self.transport.write(b"".join(filter(None, map(self._http.send, (*events, h11.EndOfMessage())))))
@@ -498,6 +502,12 @@ class HttpConnection(asyncio.Protocol):
         early = self._http.trailing_data[0]
         if early:
             connection.data_received(early)
+
+
+@lru_cache(_HEADS)
+def _response(status: int, headers: tuple[tuple[str, str], ...]) -> h11.Response:
+    """Return the head of an answer. h11 checks each of its headers, which takes a sixth of the time of a post."""
+    return h11.Response(status_code=status, headers=list(headers))
 
 
 def _check_head(request: h11.Request, headers: dict[bytes, bytes], most_body: int) -> None:
