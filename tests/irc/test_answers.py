@@ -218,3 +218,22 @@ def test_labels_come_back_as_they_were(place: IrcPlace) -> None:
     assert client.do(r"@label=a\sb\:c PING x") == [rf"@label=a\sb\:c {pong}"]
     assert client.do(f"@label={'x' * 64} PING x") == [f"@label={'x' * 64} {pong}"]
     assert client.do(f"@label={'x' * 65} PING x", "@label= PING x") == [pong] * 2
+
+
+def test_an_answer_that_is_a_batch_has_the_label_itself(place: IrcPlace) -> None:
+    """It is not within another one; several lines that are none are."""
+    caps = "labeled-response", "batch", "echo-message", "server-time", "draft/multiline", "draft/chathistory"
+    client, other = place.member(*caps), place.member()
+    lines = client.do(
+        f"@label=m BATCH +1 draft/multiline {other.name}",
+        f"@batch=1 PRIVMSG {other.name} :one",
+        f"@batch=1 PRIVMSG {other.name} :two",
+        "BATCH -1",
+    )
+    assert lines[0].startswith("@label=m;time=TIME ")
+    assert lines[0].endswith(f" draft/multiline {other.name}")
+    assert len(lines) == 4
+    lines = client.do(f"@label=h CHATHISTORY LATEST {other.name} * 5")
+    assert lines[0].startswith(f"@label=h {SERVER} BATCH +")
+    assert lines[0].endswith(f" chathistory {other.name}")
+    assert client.do("@label=j JOIN #" + client.name)[0].endswith(" labeled-response")

@@ -602,8 +602,8 @@ class IrcSession:
         lines, label = response.lines, b"label=" + escape_tag(response.label)
         if not lines:
             self.out.append(write_line(self.place.server, b"ACK", tags=label))
-        elif len(lines) == 1:
-            self.out.append(_tagged(lines[0], label))
+        elif len(lines) == 1 or _is_batch(lines):
+            self.out += [_tagged(lines[0], label), *lines[1:]]
         else:
             reference = self.new_id()
             inside = b"batch=" + reference
@@ -725,6 +725,13 @@ def _put_last(known: dict[bytes, Any], key: bytes, value: Any, most: int) -> Non
     known[key] = value
     if len(known) > most:
         del known[next(iter(known))]
+
+
+def _is_batch(lines: list[bytes]) -> bool:
+    """Return whether lines are one batch, from its beginning to its end."""
+    first = lines[0].partition(b" ")[2] if lines[0].startswith(b"@") else lines[0]
+    begins, ends = first.split()[1:3], lines[-1].split()[1:3]
+    return begins[:1] == [b"BATCH"] and begins[1][:1] == b"+" and ends == [b"BATCH", b"-" + begins[1][1:]]
 
 
 def _tagged(line: bytes, tag: bytes) -> bytes:
