@@ -332,7 +332,7 @@ def examine(file: Path | None, given: dict[str, Any]) -> tuple[Settings, list[st
             text = path.read_text("utf-8")
         content = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        unreadable.append(f"cannot read the settings in {path}: {error}")
+        unreadable.append(f"cannot read the settings in {path}: {_unreadable(error, text)}")
     places = {name: f"{path}, line {_line_of(name, text)}: " for name in content}
     variables = _variables()
     places |= {name: f"the variable TWOTICK_{name.upper()}: " for name in variables}
@@ -340,6 +340,22 @@ def examine(file: Path | None, given: dict[str, Any]) -> tuple[Settings, list[st
     places |= dict.fromkeys(named, "")
     values, problems = _converted({**content, **variables, **named}, places)
     return Settings(**values), unreadable + problems
+
+
+def _unreadable(error: OSError | ValueError, text: str) -> str:
+    """Return in words why a file of settings cannot be read."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not a text in UTF-8"
+    said, _, _ = str(error).partition(" (at ")
+    place = re.search(r"\(at line (\d+)", str(error))
+    lines = text.rstrip().splitlines()
+    number = int(place[1]) if place else len(lines)
+    if said == "Cannot overwrite a value":
+        name, _, _ = lines[number - 1].partition("=")
+        return f"line {number} sets {name.strip()}, which another line sets too: remove one of them"
+    return f'line {number}: {said}. A setting is a line such as port = 18000, web = false or host = "::"'
 
 
 def _line_of(name: str, text: str) -> int:

@@ -150,7 +150,14 @@ def test_operators_find_every_setting_with_its_default() -> None:
             "line 1: the setting port cannot be 70000.*\\n.*line 2: there is no setting prot",
         ),
         ("[server]\nport = 1", "the setting server cannot be"),
-        ("port 1", "cannot read the settings in .*some.toml: Expected '='"),
+        ("port 1", "cannot read the settings in .*some.toml: line 1: Expected '='"),
+        ("web = true\n\nweb = false\nport = 1\n", "line 3 sets web, which another line sets too: remove one"),
+        ("port = 1\nport = 2", "line 2 sets port, which another line sets too: remove one"),
+        (
+            "port = 1\nguests = maybe\n",
+            r"line 2: Invalid value\. A setting is a line such as port = 18000",
+        ),
+        ("port = ", r"line 1: Invalid value\."),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path, text: str, problem: str) -> None:
@@ -251,7 +258,7 @@ def test_variables_that_are_no_settings_are_left_alone(monkeypatch: pytest.Monke
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"port = \xff")
     for path in (tmp_path, tmp_path / "missing.toml", tmp_path / "binary.toml", tmp_path / ("x" * 300)):
-        with pytest.raises(SettingsError, match=f"cannot read the settings in {path}"):
+        with pytest.raises(SettingsError, match=rf"cannot read the settings in {path}: [^\[/]*$"):
             load(path, {})
 
 
