@@ -36,11 +36,13 @@ class Backups:
     Attributes:
         every: see above.
         newest: when the newest was made, in seconds since 1970; None if there is none.
+        busy: whether it is being looked which is the newest, or one is being made.
     """
 
     def __init__(self, data: Path, folder: Path, every: float, keep: int) -> None:
         self.every = every
         self.newest: float | None = None
+        self.busy = True
         self._folder = folder.absolute()
         self._command = (
             *(sys.executable, "-P", "-m", "twotick", "backup", "--folder", str(self._folder)),
@@ -61,11 +63,13 @@ class Backups:
 
     async def _run(self) -> None:
         while True:
+            self.busy = True
             self.newest = await asyncio.to_thread(newest_backup, self._folder)
             now = time.time()
             due = self.newest is None or not 0 <= now - self.newest < self.every
             if due and not 0 <= now - self._failed < min(self.every, _AGAIN):
                 await self._make()
+            self.busy = False
             await asyncio.sleep(min(_LOOK, self.every))
 
     async def _make(self) -> None:

@@ -62,7 +62,7 @@ def warnings(
             "warning": f"{kind}: {detail}" if detail else kind,
             "kind": kind,
             "detail": detail,
-            "remedy": WARNINGS[kind],
+            "remedy": WARNINGS.get(kind, "look at the log"),  # a server of another version may know more
         }
         for kind, detail in _warnings(server, full, database)
     ]
@@ -88,7 +88,7 @@ def _server_warnings(server: dict[str, Any], now: float) -> Generator[tuple[str,
     for problem in server["problems"]:
         kind, _, detail = problem.partition(": ")
         yield f"not ready: {kind}", detail
-    if server["disk_nearly_full"]:
+    if server.get("disk_nearly_full"):
         yield "the disk is nearly full", ""
     end = server["certificate_end"]
     if end is not None and end < now:
@@ -112,7 +112,7 @@ def _backup_warnings(backup: dict[str, Any] | None, now: float) -> Generator[tup
     """Warn of a backup that is missing or too old, if the server is to make some."""
     if backup is None:
         return
-    if backup["newest"] is None:
+    if backup["newest"] is None and not backup.get("busy"):
         yield "there is no backup yet", ""
-    elif now - backup["newest"] > 2 * backup["every"]:
+    elif backup["newest"] is not None and now - backup["newest"] > 2 * backup["every"]:
         yield "the last backup is too old", ""

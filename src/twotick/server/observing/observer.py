@@ -193,8 +193,12 @@ class Observer:
             "disk_free_bytes": None if disk is None else disk.free,
             "certificate_end": self.certificate_end,
             "mail": None if self._server.mailer is None else self._server.mailer.state(),
-            "backup": None if self._backups is None else {"newest": self.last_backup, "every": self._backups.every},
+            "backup": None if self._backups is None else _backup(self._backups),
         }
+
+
+def _backup(backups: Backups) -> dict[str, Any]:
+    return {"newest": backups.newest, "every": backups.every, "busy": backups.busy}
 
 
 def _met(tally: Tally) -> list[dict[str, Any]]:

@@ -97,8 +97,9 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["mail"] is not None:
         lines.append(("e-mail", _mail_text(found["mail"])))
     if found["backup"] is not None:
-        newest = found["backup"]["newest"]
-        lines.append(("backup", "none yet" if newest is None else f"made {ago(time.time() - newest)} ago"))
+        newest, busy = found["backup"]["newest"], found["backup"].get("busy")
+        none = "the first one is being made" if busy else "none yet"
+        lines.append(("backup", none if newest is None else f"made {ago(time.time() - newest)} ago"))
     return lines
 
 
