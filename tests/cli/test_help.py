@@ -31,6 +31,8 @@ def test_help_fits_one_screen(command: str) -> None:
     assert lines[0].startswith(f"Usage: twotick {command}".rstrip())
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
+    listed = ended.stdout.partition("\nCommands:\n")[2].splitlines()
+    assert [line for line in listed if line.endswith("...")] == [], "a description is cut"
 
 
 def test_help_names_every_command_and_how_to_begin() -> None:

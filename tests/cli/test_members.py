@@ -67,6 +67,8 @@ def test_a_member_is_removed_only_after_a_yes(operator: Operator) -> None:
 def test_members_are_added_and_listed_before_there_is_a_server(operator: Operator) -> None:
     operator.add("Bob")
     operator.add("alice")
+    none = operator.run("user", "tokens", "alice")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "twotick: alice has no devices\n")
     operator.do("token", "alice", "laptop")
     alice, bob = operator.do("user", "list").splitlines()
     assert alice.startswith(f"{'alice':<32} 1 device    seen ")
@@ -215,7 +217,7 @@ def test_where_there_is_no_data_none_is_made(operator: Operator, arguments: list
     assert (ended.returncode, ended.stdout) == (65, "")
     assert ended.stderr == (
         f"twotick: there is no database in {operator.data}:"
-        " name the server's folder with --data, TWOTICK_DATA or the setting data\n"
+        " start the server, which makes one, or name its folder with --data, TWOTICK_DATA or the setting data\n"
     )
     assert not operator.data.exists()
 

@@ -55,8 +55,8 @@ def opened(folder: DataFolder, limits: StoreLimits, *, create: bool = False) -> 
         if not _exists(folder.database):
             if not create:
                 raise AdminError(
-                    f"there is no database in {folder.path}: name the server's folder with --data,"
-                    " TWOTICK_DATA or the setting data"
+                    f"there is no database in {folder.path}: start the server, which makes one, or name its folder"
+                    " with --data, TWOTICK_DATA or the setting data"
                 )
             _check_elsewhere(folder, servers)
     except OSError as error:

@@ -19,10 +19,10 @@ _device_argument = click.argument("device", metavar="[DEVICE]", required=False, 
 @name_argument
 @with_data
 def user_disable(name: str, *, data: ServerData) -> None:
-    """Keep a member out, and end all its connections; nothing is removed.
+    """Keep a member out.
 
-    The member cannot log in by password or token until 'twotick user enable'. Messages to the member alone are refused;
-    those to its rooms wait for it.
+    All its connections end; nothing is removed. The member cannot log in by password or token until 'twotick user
+    enable'. Messages to the member alone are refused; those to its rooms wait for it.
     """
     from twotick import admin
 
@@ -34,7 +34,10 @@ def user_disable(name: str, *, data: ServerData) -> None:
 @name_argument
 @with_data
 def user_enable(name: str, *, data: ServerData) -> None:
-    """Let a member in again that was disabled, with its password and its devices as they were."""
+    """Let a member in again that was disabled.
+
+    Its password and its devices are as they were.
+    """
     from twotick import admin
 
     with data.opened() as store:
@@ -46,7 +49,10 @@ def user_enable(name: str, *, data: ServerData) -> None:
 @click.argument("display", metavar="[TEXT]", required=False, help="The display name; without it, there is none.")
 @with_data
 def user_rename(name: str, display: str | None, *, data: ServerData) -> None:
-    """Change a member's display name, which others see beside the name. The name itself never changes."""
+    """Change a member's display name.
+
+    Others see it beside the name. The name itself never changes.
+    """
     from twotick import admin
 
     with data.opened() as store:
@@ -64,7 +70,9 @@ def user_rename(name: str, display: str | None, *, data: ServerData) -> None:
 )
 @with_data
 def user_reset(name: str, *, hours: float, data: ServerData) -> None:
-    """Sign a member out everywhere, and print a code with which the member sets a new password.
+    """Sign a member out everywhere.
+
+    It prints a code with which the member sets a new password.
 
     The old password and all tokens are void at once. The member enters the code where new users enter an invitation:
     'twotick login NAME@HOST --sign-up CODE', in the app, or by the link to the web page.
@@ -84,7 +92,9 @@ def user_reset(name: str, *, hours: float, data: ServerData) -> None:
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="The archive; a ZIP file.")
 @with_data
 def user_export(name: str, file: Path, *, data: ServerData) -> None:
-    """Write all that is stored about a member to an archive, also while the server runs.
+    """Write all that is stored about a member to an archive.
+
+    The server may run meanwhile.
 
     It has the profile, devices, settings, rooms, messages and files, as lines of JSON and as files; a README.txt in it
     explains them. Only you can read it: it has what others have written to the member.
@@ -101,13 +111,19 @@ def user_export(name: str, file: Path, *, data: ServerData) -> None:
 @json_option
 @with_data
 def user_tokens(name: str, *, as_json: bool, data: ServerData) -> None:
-    """List a member's devices, whether each has a token, and when it was last connected."""
+    """List a member's devices.
+
+    It says whether each has a token, and when it was last connected.
+    """
     from twotick import admin
     from twotick.ui.shell.standing import print_device
 
     with data.opened() as store:
-        for each in admin.devices(store, name):
-            print_device(each, as_json)
+        found = admin.devices(store, name)
+    for each in found:
+        print_device(each, as_json)
+    if not found and not as_json:
+        complain(f"{name} has no devices")
 
 
 @user.command("revoke")
@@ -116,7 +132,7 @@ def user_tokens(name: str, *, as_json: bool, data: ServerData) -> None:
 @click.option("--all", "everywhere", is_flag=True, help="Sign out all devices; they keep their places.")
 @with_data
 def user_revoke(name: str, device: str | None, *, everywhere: bool, data: ServerData) -> None:
-    """Revoke the token of a member's device, and end its connections.
+    """Revoke a member's device, and end its connections.
 
     The device and those below it are removed. With --all, all devices are signed out; the password stays valid.
     """

@@ -86,7 +86,10 @@ def bot_list(*, as_json: bool, data: ServerData) -> None:
 @_device_argument
 @with_data
 def bot_token(name: str, device: str, *, data: ServerData) -> None:
-    """Print a token for one more program that sends as a bot, or a new one in place of its old one."""
+    """Print a token for a program that sends as a bot.
+
+    If the program has one already, the new one takes its place.
+    """
     from twotick import admin
 
     with data.opened() as store:

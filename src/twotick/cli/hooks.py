@@ -18,7 +18,9 @@ _hook_argument = click.argument("name", metavar="NAME", help="The bot or member 
 @click.option("--from", "peers", metavar="RECIPIENT", multiple=True, help="A user or #ROOM of which the bot gets all.")
 @with_data
 def bot_hook(name: str, url: str, *, peers: tuple[str, ...], data: ServerData) -> None:
-    """Post what a bot or member gets to a URL, and print the secret, which is not shown again.
+    """Post what a bot or member gets to a URL.
+
+    It prints the secret, which is not shown again.
 
     The hook's answer is sent as the bot's reply. A hook replaces the one before.
     With --from, the bot may read and answer there; it is added if there is none.
@@ -69,7 +71,10 @@ def bot_unhook(name: str, *, data: ServerData) -> None:
 @json_option
 @with_data
 def bot_failed(name: str, *, as_json: bool, data: ServerData) -> None:
-    """List the messages that a hook did not take, by their numbers in the log, and why."""
+    """List the messages that a hook did not take.
+
+    They have their numbers in the log, and why.
+    """
     from twotick import admin
 
     with data.opened() as store:

@@ -196,7 +196,10 @@ def user_email(name: str, address: str | None, *, remove: bool, data: ServerData
 @json_option
 @with_data
 def user_list(*, as_json: bool, data: ServerData) -> None:
-    """List the members: devices, when one was last connected, and what the server keeps for them."""
+    """List the members.
+
+    It says of each how many devices there are, when one was last connected, and what the server keeps for the member.
+    """
     from twotick import admin
     from twotick.ui.shell.standing import print_member
 
@@ -228,7 +231,7 @@ def token(name: str, device: str, *, data: ServerData) -> None:
 @click.option("--no-qr", is_flag=True, help="On a terminal, show no QR code.")
 @with_data
 def user_invite(*, days: float, only_link: bool, no_qr: bool, data: ServerData) -> None:
-    """Print an invitation: a code with which one person can sign up.
+    """Print a code with which one person can sign up.
 
     On a terminal, also print a link that opens the web page with the code filled in, and the link as a QR code.
     The server accepts invitations if its setting sign_up is 'invite'.
@@ -273,7 +276,9 @@ def page_of(settings: "Settings") -> "PageUrl | None":
 @json_option
 @with_data
 def user_reports(*, number: int | None, as_json: bool, data: ServerData) -> None:
-    """List what members have reported, oldest first, or close a report.
+    """List what members have reported, or close a report.
+
+    The list begins with the oldest one.
 
     Example: twotick user reports --close 3
     """
