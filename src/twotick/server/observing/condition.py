@@ -95,8 +95,9 @@ def _server_warnings(server: dict[str, Any], now: float) -> Generator[tuple[str,
         yield "the certificate has expired", ""
     elif end is not None and end < now + _SOON:
         yield "the certificate expires soon", ""
-    if server["mail"] is not None and server["mail"]["problem"]:
-        yield "e-mail cannot be sent", server["mail"]["problem"]
+    mail = server.get("mail")
+    if mail is not None and mail["problem"]:
+        yield "e-mail cannot be sent", mail["problem"]
     yield from _backup_warnings(server["backup"], now)
 
 

@@ -94,7 +94,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["certificate_end"] is not None:
         days = (found["certificate_end"] - time.time()) / 86400
         lines.append(("certificate", f"valid for {days:.0f} days" if days > 0 else "expired"))
-    if found["mail"] is not None:
+    if found.get("mail") is not None:
         lines.append(("e-mail", _mail_text(found["mail"])))
     if found["backup"] is not None:
         newest, busy = found["backup"]["newest"], found["backup"].get("busy")
