@@ -170,10 +170,10 @@ def _confirm(question: str) -> None:
 @click.option("--remove", is_flag=True, help="Remove the address.")
 @with_data
 def user_email(name: str, address: str | None, *, remove: bool, data: ServerData) -> None:
-    """Set, show or remove the e-mail address at which a member is told of messages that wait.
+    """Set, show or remove a member's e-mail address.
 
-    The server tells once a day at most, if the setting mail_url names a mail server. The member sees the address and
-    can switch that off with 'twotick profile --digest'.
+    There the member is told of messages that wait, once a day at most, if the setting mail_url names a mail server. The
+    member sees the address and can switch that off with 'twotick profile --digest'.
 
     Example: twotick user email alice alice@example.org
     """
