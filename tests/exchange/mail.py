@@ -40,6 +40,11 @@ class Line:
         self._mail.settle()
         return self.read()
 
+    def begin(self, data: bytes) -> None:
+        """Write frames, and let the exchange leave what follows from that for later."""
+        self._untaken += self._server.feed(data)
+        self.give()
+
     def give(self) -> None:
         """Let the exchange take what it has not taken."""
         if self._untaken and not self.connection.paused and not self.closed:
@@ -104,9 +109,13 @@ class Mail:
         )
         self.members: dict[bytes, Member] = {}
         for name in names:
-            (member,) = self.store.apply([AddMember(name.decode(), "", self.now)])
-            assert isinstance(member, Member)
-            self.members[name] = member
+            self.add(name)
+
+    def add(self, name: bytes) -> None:
+        """Add a member."""
+        (member,) = self.store.apply([AddMember(name.decode(), "", self.now)])
+        assert isinstance(member, Member)
+        self.members[name] = member
 
     def settle(self) -> None:
         """Do what the exchange has left to do, until nothing is left."""

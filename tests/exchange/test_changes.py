@@ -142,7 +142,7 @@ def test_on_classic_connections_these_headers_mean_nothing() -> None:
     assert told(sending.read()) == [("SEND", "gus", "", 0)]
     bob = mail.device(b"bob")
     sending.write(b"SEND bob\n" + head)
-    assert forwards(bob.read()) == [({}, b"hi")]
+    assert forwards(bob.read()) == [({b"guest": b"yes"}, b"hi")]
     bob.write(taken(1))
     assert told(sending.read()) == [("SEND", "bob", "", 0)]
 

@@ -76,6 +76,7 @@ def test_the_page_has_these_examples() -> None:
         "12.2",
         "12.5",
         "12.8",
+        "12.13",
         "13.3",
         "13.6",
         "13.9",

@@ -120,6 +120,13 @@ def test_what_happens_in_a_room(place: Place) -> None:
     script.play("12.8")
 
 
+def test_a_guest_in_a_room(place: Place) -> None:
+    """Rule 12.13."""
+    script = Script(place, b"alice")
+    script.peers[b"ann"] = place.guest(b"ann")
+    script.play("12.13")
+
+
 def test_a_message_is_edited_and_deleted(place: Place) -> None:
     """Rule 13.3."""
     Script(place, b"alice", b"bob").play("13.3")

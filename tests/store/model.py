@@ -339,7 +339,8 @@ class Model:
         peer = request.sender_name if line.kind is EntryKind.RECEIVED else request.recipient
         entry = LogEntry(member, seq, line.kind, sent.number, peer, id=request.id)
         if line.kind in (EntryKind.RECEIVED, EntryKind.SENT):
-            entry.headers, entry.body, entry.time = request.headers, request.body, request.time
+            headers = request.headers if request.sender is not None else request.headers + b"Guest: yes\n"
+            entry.headers, entry.body, entry.time = headers, request.body, request.time
             entry.device, entry.state = line.device, sent.state
         elif line.kind is EntryKind.FAILED:
             entry.reason = sent.reason

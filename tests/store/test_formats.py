@@ -36,6 +36,7 @@ DIGESTS = [
     "5b193e9c701934e0",
     "58a677c0e2776120",
     "0dbf5e3679cde7b5",
+    "f40c2c9f6cc31a92",
 ]
 """How the SHA-256 of each step begins. A line is added with its step, and never changed afterwards."""
 

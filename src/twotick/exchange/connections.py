@@ -20,6 +20,7 @@ from twotick.exchange.connection import (
 )
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.guest_messages import GuestMessages
+from twotick.exchange.guest_questions import GuestQuestions
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
@@ -29,6 +30,7 @@ from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.questions import QUESTIONS, Questions
 from twotick.exchange.registration import CUT_OFF, FOR_PEOPLE, MEMBER, Registrar
 from twotick.exchange.relay import Relay
+from twotick.exchange.room_guests import RoomGuests
 from twotick.exchange.routing import Router
 from twotick.exchange.stages import MALFORMED, UNAVAILABLE, Stages
 from twotick.store import FindMembers, Member, StoreError
@@ -61,6 +63,8 @@ class Connections:
         registration: takes what registers connections.
         stages: changes the stages of connections, and closes them.
         guest_messages: the messages that guests wait for.
+        guest_questions: takes the questions of guests.
+        room_guests: the guests who are in rooms.
         news: tells what other servers know.
 
     Attributes:
@@ -83,6 +87,8 @@ class Connections:
         registration: Registrar,
         stages: Stages,
         guest_messages: GuestMessages,
+        guest_questions: GuestQuestions,
+        room_guests: RoomGuests,
         news: ServerNews,
     ) -> None:
         self._output = output
@@ -97,6 +103,8 @@ class Connections:
         self._registration = registration
         self._stages = stages
         self._guest_messages = guest_messages
+        self._guest_questions = guest_questions
+        self._room_guests = room_guests
         self._round = limits.peer_timeout / _ROUNDS
         self._next_round = now + self._round
         stages.handlers = self._table()
@@ -136,6 +144,8 @@ class Connections:
                 Verb.SEND: self._router.take_identified,
                 Verb.RECEIVED: self._relay.take_received,
                 Verb.ERROR: _each(self._relay.take_refusal),
+                Verb.ROOM: _each(self._guest_questions.take_room),
+                Verb.ROOMS: _each(self._guest_questions.take_rooms),
                 Verb.REGISTER: register_again,
                 Verb.PING: ping,
             },
@@ -230,6 +240,7 @@ class Connections:
             self._relay.resume(connection)
         self._relay.forward_queued(connection)
         self._questions.flowing(connection)
+        self._room_guests.flowing(connection)
         if connection.device is not None and connection.device.feed is not None:
             self._feeds.pump(connection.device.feed)
 

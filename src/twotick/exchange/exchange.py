@@ -38,6 +38,7 @@ from twotick.exchange.far_guests import FarGuests
 from twotick.exchange.feeds import Feeds
 from twotick.exchange.guest_messages import GuestMessages
 from twotick.exchange.guest_names import GuestNames
+from twotick.exchange.guest_questions import GuestQuestions
 from twotick.exchange.guests import Guests
 from twotick.exchange.limits import Limits
 from twotick.exchange.members import ConnectedMembers
@@ -51,6 +52,7 @@ from twotick.exchange.questions import Questions
 from twotick.exchange.rates import SenderRates
 from twotick.exchange.registration import Registrar
 from twotick.exchange.relay import Relay
+from twotick.exchange.room_guests import RoomGuests
 from twotick.exchange.routing import Router
 from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stages import Stages
@@ -121,11 +123,12 @@ class Exchange:
         self.news = news = ServerNews(None if identity is None else identity.number, now)
         presence = PresenceTracker(output, clock, news)
         profiles = ProfileNews(output, news)
+        room_guests = RoomGuests(output, guests, clock, news, now)
         members = ConnectedMembers(
             output,
             clock,
             effects,
-            (presence, profiles),
+            (presence, profiles, room_guests),
             exist=new_token is not None,
             feed_bytes=limits.feed_bytes_total,
         )
@@ -140,6 +143,7 @@ class Exchange:
             feeds.note_effects,
             guest_messages.note_effects,
             self.tally.note_effects,
+            room_guests.note_effects,
         ]
         effects.listeners += [pushes.note_effects] if push is not None else []
         self.neighbours = neighbours = Neighbours(
@@ -177,6 +181,7 @@ class Exchange:
             stored=stored,
             far_guests=far_guests,
             neighbours=neighbours,
+            room_guests=room_guests,
         )
         self._uploads = SenderRates(limits.uploaded_bytes_member, limits.uploaded_bytes_address, now)
         self._asked = SenderRates(limits.requests_member, limits.requests_address, now)
@@ -193,6 +198,7 @@ class Exchange:
             asked=self._asked,
             tally=self.tally,
             pushes=pushes,
+            room_guests=room_guests,
         )
         self._names = names = GuestNames(output, guests, is_shared=identity is not None)
         stages = Stages(limits, output, guests=guests, members=members, relay=relay)
@@ -223,6 +229,10 @@ class Exchange:
             registration=registration,
             stages=stages,
             guest_messages=guest_messages,
+            guest_questions=GuestQuestions(
+                output, stages, room_guests, asked=self._asked, tally=self.tally, most_bytes=limits.max_body
+            ),
+            room_guests=room_guests,
             news=news,
         )
         self._absences = AbsenceWatch(
@@ -244,6 +254,7 @@ class Exchange:
         self._members = members
         self._sent_messages = sent_messages
         self._guest_messages = guest_messages
+        self._room_guests = room_guests
         self._feeds = feeds
         self._effects = effects
         self._connections = connections
@@ -309,6 +320,7 @@ class Exchange:
         self._relay.tick(now)
         self.far_guests.tick()
         self._names.tick()
+        self._room_guests.tick(now)
         self._acts.tick()
         self._stored.tick(now)
         self._uploads.tick(now)
@@ -344,6 +356,7 @@ class Exchange:
         """Handle that another process has changed the store, for example the operator (rules 10.1 and 10.11)."""
         self._next_removal = 0.0
         self._acts.look()
+        self._room_guests.look()
         self._connections.check_members()
 
     def publish(self, effects: Effects) -> None:

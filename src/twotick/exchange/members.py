@@ -8,6 +8,7 @@ from twotick.exchange.effects import EffectsPublisher
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.profiles import ProfileNews
+from twotick.exchange.room_guests import RoomGuests
 from twotick.exchange.shares import Shares
 from twotick.store import Acknowledge, CloseDevice, OpenedDevice, StoreError
 from twotick.wire import error
@@ -70,7 +71,7 @@ class ConnectedMembers:
         output: Output,
         clock: Callable[[], float],
         effects: EffectsPublisher,
-        watched: tuple[PresenceTracker, ProfileNews],
+        watched: tuple[PresenceTracker, ProfileNews, RoomGuests],
         *,
         exist: bool,
         feed_bytes: int,
@@ -165,9 +166,10 @@ class ConnectedMembers:
                 self._output.ask(CloseDevice(device.member, device.name.decode(), device.session), _ignore)
             self.feed_bytes.give_back(connection.network, device.feed.size)
             device.feed.clear()
-            presence, profiles = self._watched
+            presence, profiles, room_guests = self._watched
             presence.leave(connection, device)
             profiles.leave(connection, device)
+            room_guests.forget(connection, device)
         if not member.feeds and not member.senders:
             del self.by_number[member.number]
             if self.by_name.get(connection.key) is member:  # not if the member was removed and added again

@@ -18,6 +18,7 @@ from twotick.exchange.neighbours import Neighbours
 from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.relay import BUSY, FULL, STOPPING, Relay
+from twotick.exchange.room_guests import RoomGuests
 from twotick.exchange.stored import StoredMessages
 from twotick.store import FindConnected, StoreError
 from twotick.wire import SHORT_DIGITS, Frame, Head, Verb, is_name, is_room, read_number
@@ -40,6 +41,7 @@ class Router:
         stored: delivers through the store.
         far_guests: delivers to guests of other servers.
         neighbours: knows these servers.
+        room_guests: the guests who are in rooms.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Router:
         stored: StoredMessages,
         far_guests: FarGuests,
         neighbours: Neighbours,
+        room_guests: RoomGuests,
     ) -> None:
         self._written = output.written
         self._receivers = guests.receivers
@@ -65,6 +68,7 @@ class Router:
         self._output = output
         self._far_guests = far_guests
         self._neighbours = neighbours
+        self._room_guests = room_guests
 
     # Classic connections
 
@@ -248,7 +252,12 @@ class Router:
     def _send_to_room(self, sender: Connection, number: int, head: Head, body: bytes) -> None:
         """Send to the other members of a room; the store knows them (rule 12.5)."""
         if sender.device is None:
-            self._relay.reply(sender, number, head, "rooms are for members")
+            into = self._room_guests.place_in(sender, head.key)
+            if into:
+                self._stored.store(sender, number, head, body, into=into)
+            else:
+                reason = f"you are not in {head.name.decode('ascii', 'replace')}"
+                self._relay.reply(sender, number, head, reason if sender.extended else "rooms are for members")
         elif not is_room(head.name):
             self._relay.reply(sender, number, head, "there is no such room")
         else:

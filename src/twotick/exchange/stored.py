@@ -126,6 +126,7 @@ class StoredMessages:
         guests: list[Connection] | None = None,
         far: Sequence[str] = (),
         unknown: Callable[[], None] | None = None,
+        into: int = 0,
     ) -> None:
         """Store a message to members, to guests, or to the room or member that its head names.
 
@@ -138,6 +139,7 @@ class StoredMessages:
             guests: the guests who get it.
             far: the subjects of those at other servers who get it.
             unknown: what is done if no member has the name; None to answer that.
+            into: for a guest's message to a room, the store's number of the room that the guest is in.
         """
         guests = guests or []
         device = sender.device
@@ -157,6 +159,7 @@ class StoredMessages:
             body=body,
             time=now,
             expires=self._expiry(sender, head, now),
+            into=into,
         )
         if device is not None and not head.is_plain:
             refused = complete(request, head, is_kept=not (guests or far or head.key == b"all"))
@@ -210,9 +213,9 @@ class StoredMessages:
         if device is not None and not asked.body and result.effects.entries:
             # A message that is sent on gets its body in the store.
             self._rates.use(sender, len(result.effects.entries[0].body))
-        if device is None:
+        if device is None and not result.place:  # of its message to a room, a guest is told no more (rule 12.14)
             self._guest_messages.add(sender, number, head, result.message)
-        else:
+        elif device is not None:
             self._sent_messages.watch(device, result.message)
             if result.is_first:
                 self._presence.begin(device.member, head.key)

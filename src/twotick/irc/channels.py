@@ -47,8 +47,14 @@ def _is_known(session: IrcSession, tags: bytes, *event: bytes) -> bool:
 
 def _refuse(session: IrcSession, room: bytes, reason: bytes, *context: bytes) -> None:
     """Answer with the numeric for a refusal."""
-    if reason == _NO_ROOM:
+    if reason == _NO_ROOM and not session.account:
+        session.numeric(b"477", room, b"No such channel, or it is for members only: log in with SASL or PASS")
+    elif reason == _NO_ROOM:
         session.numeric(b"403", room, b"No such channel")
+    elif reason.startswith(b"a guest from your address was put out"):
+        session.numeric(b"474", room, b"Cannot join channel: " + reason)
+    elif reason.startswith(b"a guest can"):
+        session.numeric(b"482", room, b"You're not channel operator: " + reason)
     elif reason.startswith(b"you are not in "):
         session.numeric(b"442", room, b"You're not on that channel")
     elif b"room is full" in reason:
@@ -83,7 +89,7 @@ def _join(session: IrcSession, names: bytes) -> Steps:
         if session.channels and name.lower() in session.channels:
             continue
         answer = yield session.ask_room(name, b"join")
-        if answer.reason == _NO_ROOM and session.place.create_rooms:
+        if answer.reason == _NO_ROOM and session.place.create_rooms and session.account:
             answer = yield session.ask_room(name, b"create", access=b"public")
         if answer.reason is not None:
             _refuse(session, name, answer.reason)
@@ -93,7 +99,7 @@ def _join(session: IrcSession, names: bytes) -> Steps:
 
 def enter_rooms(session: IrcSession) -> Steps:
     """Enter the rooms of a member who has just come."""
-    answer = yield frame(Verb.ROOMS, id=QUESTION)
+    answer = yield frame(Verb.ROOMS, id=QUESTION, guests=b"yes")
     for room in answer.objects():
         if room["role"] != "none":
             yield from _enter(session, room["name"].encode(), room["topic"].encode())
@@ -104,10 +110,10 @@ def _enter(session: IrcSession, name: bytes, topic: bytes) -> Steps:
     if session.channels is None:
         session.channels = {}
     session.channels[name.lower()] = name
-    session.reply(_join_line(session, session.name, name))
+    session.reply(_join_line(session, session.name, name, is_guest=not session.account))
     if topic:
         session.numeric(b"332", name, topic)
-    if session.caps & Cap.READ_MARKER:
+    if session.caps & Cap.READ_MARKER and session.account:
         session.reply(marker_line(session, name))
     if not session.caps & Cap.NO_IMPLICIT_NAMES:
         yield from _list_names(session, name)
@@ -119,9 +125,10 @@ def marker_line(session: IrcSession, target: bytes) -> bytes:
     return write_line(session.place.server, b"MARKREAD", target, b"timestamp=" + time if time else b"*")
 
 
-def _join_line(session: IrcSession, who: bytes, room: bytes, tags: bytes = b"") -> bytes:
+def _join_line(session: IrcSession, who: bytes, room: bytes, tags: bytes = b"", *, is_guest: bool = False) -> bytes:
     if session.caps & Cap.EXTENDED_JOIN:
-        return write_line(session.source_of(who), b"JOIN", room, who, session_realname(session, who), tags=tags)
+        account = b"*" if is_guest else who
+        return write_line(session.source_of(who), b"JOIN", room, account, session_realname(session, who), tags=tags)
     return write_line(session.source_of(who), b"JOIN", room, tags=tags)
 
 
@@ -145,6 +152,9 @@ def _part(session: IrcSession, names: bytes, reason: bytes) -> Steps:
             continue
         shown = (session.channels or {}).pop(name.lower(), name)
         line = write_line(session.source, b"PART", shown, *((reason,) if reason else ()))
+        if not session.account:
+            session.reply(line)
+            continue
         _expect(session, line, b"left", name.lower(), session.name.lower())
 
 
@@ -161,7 +171,7 @@ def names(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 def _names(session: IrcSession, text: bytes) -> Steps:
     for name in text.split(b",")[:4]:
-        if is_room(name) and session.account:
+        if is_room(name) and (session.account or name.lower() in (session.channels or {})):
             yield from _list_names(session, name)
         else:
             session.numeric(b"366", name, b"End of /NAMES list")
@@ -188,10 +198,6 @@ def _list_names(session: IrcSession, room: bytes) -> Steps:
 
 def list_rooms(session: IrcSession, message: IrcMessage) -> Steps | None:
     """LIST: the rooms that the member may see."""
-    if not session.account:
-        session.numeric(b"321", b"Channel", b"Users  Name")
-        session.numeric(b"323", b"End of /LIST")
-        return None
     return _list_rooms(session, message.param(0))
 
 
@@ -316,11 +322,9 @@ def _kick(session: IrcSession, room: bytes, users: list[bytes], reason: bytes) -
 def mode(session: IrcSession, message: IrcMessage) -> Steps | None:
     """MODE: show or change what a room is, and who its moderators are."""
     target = message.params[0]
-    if is_room(target) and not session.account:
-        session.numeric(b"403", target, b"No such channel")
-    elif is_room(target):
+    if is_room(target):
         return _mode(session, target, message.params[1:])
-    elif target.startswith(b"#"):
+    if target.startswith(b"#"):
         session.numeric(b"403", target, b"No such channel")
     elif not is_name(target):
         session.numeric(b"401", target or b"*", b"No such nick")
@@ -476,6 +480,26 @@ def _change_lines(session: IrcSession, head: Head, room: bytes, tags: bytes, *, 
     if access is not None and (past or not _is_known(session, tags, b"access", room.lower(), access)):
         lines.append(write_line(source, b"MODE", room, b"+is" if access == b"private" else b"-is", tags=tags))
     return lines
+
+
+def take_room(session: IrcSession, head: Head, _body: bytes) -> None:
+    """Take ROOM: a guest has come to a room, or gone (rule 12.15)."""
+    headers, room = head.headers, head.name
+    guest, event = headers.get(b"guest", b""), headers.get(b"event", b"")
+    if not is_name(guest) or room.lower() not in (session.channels or {}):
+        return
+    by = headers.get(b"by", b"")
+    reason = headers.get(b"reason", b"")
+    source = session.source_of(guest)
+    if event == b"joined":
+        session.out.append(_join_line(session, guest, room, is_guest=True))
+    elif event == b"removed" and not _is_known(session, b"", b"removed", room.lower(), guest.lower()):
+        kicker = session.source_of(by) if is_name(by) else session.place.server
+        session.out.append(write_line(kicker, b"KICK", room, guest, reason or by))
+    elif event == b"left":
+        session.out.append(write_line(source, b"PART", room))
+    if event != b"joined" and session.is_own(guest) and session.channels:
+        session.channels.pop(room.lower(), None)
 
 
 def _take_invited(session: IrcSession, head: Head, room: bytes) -> None:

@@ -366,6 +366,7 @@ def message_lines(session: IrcSession, head: Head, body: bytes, target: bytes) -
     headers = head.headers
     time = headers.get(b"time", b"")
     is_member = session.caps & Cap.ACCOUNT_TAG != 0 and (is_room(target) or session.place.is_member(head.key))
+    is_member = is_member and b"guest" not in headers
     tags = tags_of(session, head.name, head.id, time, headers, is_member=is_member)
     source = session.source_of(head.name)
     if b"deletes" in headers:

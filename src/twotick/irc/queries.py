@@ -65,12 +65,13 @@ def who(session: IrcSession, message: IrcMessage) -> Steps | None:
 
 def _who(session: IrcSession, mask: bytes, fields: bytes, token: bytes) -> Steps:
     users = yield from _presence(session)
-    if is_room(mask) and session.account:
+    if is_room(mask) and (session.account or mask.lower() in (session.channels or {})):
         answer = yield session.ask_room(mask, b"members")
         room = (session.channels or {}).get(mask.lower(), mask)
         for each in answer.objects():
             name = each["name"].encode()
-            user = users.get(name.lower()) or _SeenUser(name, "gone")
+            unseen = "here" if each["role"] == "guest" or not session.account else "gone"  # a guest sees no presence
+            user = users.get(name.lower()) or _SeenUser(name, unseen)
             _write_who(session, room, user, each["role"], fields, token)
     elif is_name(mask):
         if user := _find(session, users, mask):
@@ -91,7 +92,8 @@ def _write_who(
     if not fields:
         session.numeric(b"352", room, user, server, server, name, flags, b"0 " + realname)
         return
-    account = name if session.account and session.place.guest(name) is None else b"0"
+    is_guest = role == "guest" or session.place.guest(name) is not None
+    account = name if not is_guest and (session.account or role is not None) else b"0"
     values = {
         b"t": token or b"0",
         b"c": room,

@@ -427,7 +427,7 @@ class IrcSession:
         if (verb is Verb.ERROR and not self.name) or verb is Verb.REGISTERED or head.id == QUESTION:
             self._answered(head, body)
             return
-        is_entry = bool(head.seq) or verb is Verb.FORWARD
+        is_entry = bool(head.seq) or (verb is Verb.FORWARD and (bool(self.account) or b"to" not in headers))
         if is_entry and not self.live:
             if self._held is None:
                 self._held = []

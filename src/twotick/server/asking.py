@@ -14,7 +14,19 @@ from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, TypeAlias
 
-from twotick.store import Append, ClaimGuest, FindConnected, FindFailures, FindMember, NoteFailure, Request, Together
+from twotick.store import (
+    Append,
+    ClaimGuest,
+    FindConnected,
+    FindFailures,
+    FindGuestRoom,
+    FindMember,
+    ListGuestRoomMembers,
+    ListGuestRooms,
+    NoteFailure,
+    Request,
+    Together,
+)
 
 Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
 """A request, and the callback that takes its answer or the StoreError."""
@@ -148,5 +160,7 @@ def user_of(request: Request[Any]) -> Hashable:
         return request.network if request.sender is None else request.sender
     if isinstance(request, FindMember | ClaimGuest | FindConnected | FindFailures | NoteFailure):
         return request.network or type(request)
+    if isinstance(request, FindGuestRoom | ListGuestRooms | ListGuestRoomMembers):
+        return request.network
     member: int | None = getattr(request, "member", None)
     return type(request) if member is None else member

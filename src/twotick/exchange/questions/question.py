@@ -11,6 +11,7 @@ from twotick.exchange.numbers import malformed_number
 from twotick.exchange.output import Output
 from twotick.exchange.presence import PresenceTracker
 from twotick.exchange.rates import SenderRates
+from twotick.exchange.room_guests import RoomGuests
 from twotick.exchange.tally import Tally
 from twotick.store import LIMITS, ConversationSet, Refusal, Request, RoomChanged, StoreError
 from twotick.wire import Head, error, frame, read_number
@@ -38,12 +39,13 @@ class QuestionContext:
         uploads: how much users have uploaded.
         asked: how often they have asked for what costs much (rule 8.8).
         tally: counts who met a limit.
+        room_guests: the guests who are in rooms.
 
     Attributes:
         clogged: what asks for the rest of an answer, by the connection that takes no output for now.
     """
 
-    __slots__ = ("asked", "clogged", "effects", "most_bytes", "output", "presence", "tally", "uploads")
+    __slots__ = ("asked", "clogged", "effects", "most_bytes", "output", "presence", "room_guests", "tally", "uploads")
 
     def __init__(
         self,
@@ -54,7 +56,10 @@ class QuestionContext:
         uploads: SenderRates,
         asked: SenderRates,
         tally: Tally,
+        *,
+        room_guests: RoomGuests,
     ) -> None:
+        self.room_guests = room_guests
         self.output = output
         self.presence = presence
         self.effects = effects

@@ -30,6 +30,7 @@ from twotick.exchange.questions.question import InvalidQuestion, Question, Quest
 from twotick.exchange.questions.rooms import ask_receipts, ask_room, ask_rooms
 from twotick.exchange.questions.status import ask_status
 from twotick.exchange.rates import SenderRates
+from twotick.exchange.room_guests import RoomGuests
 from twotick.exchange.tally import Tally
 from twotick.wire import Head, Verb
 
@@ -71,6 +72,7 @@ class Questions:
         asked: how often they have asked for what costs much.
         tally: counts who met a limit.
         pushes: the members for whom the server looks for notifications.
+        room_guests: the guests who are in rooms.
     """
 
     def __init__(
@@ -88,9 +90,12 @@ class Questions:
         asked: SenderRates,
         tally: Tally,
         pushes: PushQueue,
+        room_guests: RoomGuests,
     ) -> None:
         self._clock = clock
-        self._context = QuestionContext(output, presence, effects, most_bytes, uploads, asked, tally)
+        self._context = QuestionContext(
+            *(output, presence, effects, most_bytes, uploads, asked, tally), room_guests=room_guests
+        )
         devices = DeviceQuestions(members, new_token)
         self._askers: dict[Verb, Callable[[Question], None]] = {
             Verb.HISTORY: ask_history,

@@ -71,7 +71,7 @@ def acknowledged_in(requests: Iterable[Request[Any]]) -> dict[int, int]:
 def is_repeatable(request: Request[Any]) -> bool:
     """Tell whether a request may be carried out twice: the second time it changes nothing, and is answered rightly."""
     if isinstance(request, Append):
-        return request.sender is not None and bool(request.id) and not request.begun
+        return (request.sender is not None or request.into > 0) and bool(request.id) and not request.begun
     if isinstance(request, Together):
         return all(map(is_repeatable, request.requests))
     return isinstance(request, _REPEATABLE) or reads(request)

@@ -279,6 +279,7 @@ STEPS: Final = (
         told_at double precision NOT NULL
     );
     """,
+    "ALTER TABLE room ADD COLUMN guests bigint NOT NULL DEFAULT 0;",
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

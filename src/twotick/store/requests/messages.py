@@ -120,11 +120,14 @@ class Effects:
         progress: messages to rooms that more recipients have now.
         concluded: messages that wait for no recipient any more: when each was accepted, in seconds since 1970, whether
             it was sent to a room, and what became of it.
+        rooms: the numbers of rooms in which there is something new: of those that let guests in, and of others in
+            which something has happened.
     """
 
     entries: list[LogEntry] = field(default_factory=list[LogEntry])
     guests: list[tuple[int, MessageState, str]] = field(default_factory=list[tuple[int, MessageState, str]])
     progress: list[Progress] = field(default_factory=list[Progress])
+    rooms: tuple[int, ...] = field(default=(), compare=False)
     concluded: list[tuple[float, bool, MessageState]] = field(
         default_factory=list[tuple[float, bool, MessageState]], compare=False
     )
@@ -134,6 +137,7 @@ class Effects:
         self.entries += later.entries
         self.guests += later.guests
         self.progress += later.progress
+        self.rooms += later.rooms
         self.concluded += later.concluded
 
 
@@ -235,6 +239,7 @@ class Append(Request[Appended | Duplicate | Refusal]):
         slot: a word by which later messages update it; empty for none. If it has only items that the last message with
             this slot has, the store edits that one with it (rule 21.6).
         items: all that it is about, with spaces between.
+        into: for a guest's message to a room, the number of the room that the guest is in.
         begun: for a message to many members, its number, once earlier transactions of this request have given it to
             others; `members` still have to get it.
     """
@@ -264,6 +269,7 @@ class Append(Request[Appended | Duplicate | Refusal]):
     forwarded: int = 0
     slot: bytes = b""
     items: bytes = b""
+    into: int = 0
     begun: int = 0
 
 

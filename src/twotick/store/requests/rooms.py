@@ -28,6 +28,7 @@ class RoomDescription:
         role: the role of the member who asks.
         invited: whether the member who asks was invited and has not joined.
         all_pin: whether all members may pin messages; not in `ListRooms`.
+        guests: whether guests may join it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RoomDescription:
     role: RoomRole
     invited: bool
     all_pin: bool = False
+    guests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class CreateRoom(RoomRequest):
     public: bool
     topic: str
     time: float
+    guests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class LeaveRoom(RoomRequest):
 
 @dataclass(frozen=True, slots=True)
 class ChangeRoom(RoomRequest):
-    """Change a room's topic, whether it is public, or who may pin messages; None leaves a value as it is."""
+    """Change a room's topic, whether it is public, who may pin, or if guests may join; None changes nothing."""
 
     member: int
     room: str
@@ -110,6 +113,7 @@ class ChangeRoom(RoomRequest):
     topic: str | None
     time: float
     all_pin: bool | None = None
+    guests: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

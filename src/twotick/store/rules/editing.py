@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from twotick.store.requests.guest_rooms import GUEST_LINE
 from twotick.store.requests.messages import Append, MessageAction
 from twotick.store.requests.rooms import RoomRole
 from twotick.store.rules.errors import NO_MESSAGE, NotAllowed
@@ -114,12 +115,14 @@ def edited_headers(headers: bytes, edit: bytes, time: float) -> bytes:
     return b"%b%bEdited: %b\n" % (kept, b"".join(_ABOUT.findall(edit)), time_text(time))
 
 
-def deleted_headers(time: float, edits: bytes = b"") -> bytes:
+def deleted_headers(time: float, edits: bytes = b"", *, is_guests: bool = False) -> bytes:
     """Return the header lines of a message after its deletion (rule 13.3).
 
     Args:
         time: when, in seconds since 1970.
         edits: for an edit that is deleted with the message that it edited, the Id of that message; empty for the
             message itself. Without it, the edit would look like another deleted message.
+        is_guests: whether a guest has sent it (rule 12.14).
     """
-    return b"%bDeleted: %b\n" % (b"Edits: %b\n" % edits if edits else b"", time_text(time))
+    about = b"Edits: %b\n" % edits if edits else b""
+    return b"%bDeleted: %b\n%b" % (about, time_text(time), GUEST_LINE if is_guests else b"")

@@ -14,6 +14,8 @@ from twotick.wire import is_room, time_text
 
 TOPIC_BYTES: Final = 250
 
+ONLY_PUBLIC: Final = "only public rooms let guests in"
+
 STAYS: Final = 16
 """The stays of a member in a room that are told apart; the oldest ones count as one."""
 
@@ -81,6 +83,7 @@ class RoomState:
         open_from: the place of the first message that a new member may read: the first one since the room became public
             (rule 12.10). Without meaning while it is private.
         all_pin: whether all members may pin messages, and not only moderators and the owner.
+        guests: whether guests may join it (rule 12.12); only a public room lets them in.
         number: the number that the storage has given it.
         touched: the members whose membership or invitation has changed since the storage last emptied this set. A room
             without members is gone.
@@ -88,6 +91,7 @@ class RoomState:
 
     __slots__ = (
         "all_pin",
+        "guests",
         "invited",
         "last",
         "members",
@@ -107,6 +111,7 @@ class RoomState:
         self.last = last
         self.open_from = open_from
         self.all_pin: bool = False
+        self.guests: bool = False
         self.number = 0
         self.members: dict[int, Membership] = {}
         self.invited: set[int] = set()
@@ -146,6 +151,7 @@ class RoomState:
             self.role(member),
             member in self.invited,
             self.all_pin,
+            self.guests,
         )
 
     def by_seniority(self) -> list[int]:
@@ -198,14 +204,23 @@ class RoomState:
         return []
 
     def change(
-        self, member: int, public: bool | None, topic: str | None, all_pin: bool | None = None
+        self,
+        member: int,
+        public: bool | None,
+        topic: str | None,
+        all_pin: bool | None = None,
+        guests: bool | None = None,
     ) -> list[RoomEvent]:
-        """Change the topic, whether the room is public, or who may pin; None leaves a value as it is.
+        """Change the topic, whether the room is public, who may pin, or if guests may join; None changes nothing.
 
         Raises:
-            NotAllowed: the member's role does not allow it, or the topic is not valid.
+            NotAllowed: the member's role does not allow it, the topic is not valid, or guests would be let into a
+                private room.
         """
-        self._check_role(member, _MODERATOR if public is None else _OWNER)
+        self._check_role(member, _MODERATOR if public is None and guests is None else _OWNER)
+        will_be_public = self.public if public is None else public
+        if guests and not will_be_public:
+            raise NotAllowed(ONLY_PUBLIC)
         if topic is not None:
             _check_topic(topic)
         lines = b""
@@ -220,6 +235,10 @@ class RoomState:
         if all_pin is not None and all_pin != self.all_pin:
             self.all_pin = all_pin
             lines += b"Pinning: %b\n" % (b"members" if all_pin else b"moderators")
+        lets_in = (self.guests if guests is None else guests) and will_be_public
+        if lets_in != self.guests:
+            self.guests = lets_in
+            lines += b"Guests: %b\n" % (b"yes" if lets_in else b"no")
         return [self.event(b"changed", lines)] if lines else []
 
     def invite(
@@ -295,6 +314,23 @@ class RoomState:
             self._set_role(member, _MODERATOR)
         return [self.event(b"appointed", b"Member: %b\nRole: %b\n" % (other_name, _ROLE_NAMES[role]))]
 
+    def check_lets_guests_in(self) -> None:
+        """Check that guests may be in the room (rule 12.12).
+
+        Raises:
+            NotAllowed: they may not, or the room is gone.
+        """
+        if not self.guests or not self.members:
+            raise NotAllowed(NO_ROOM)
+
+    def check_may_put_out(self, member: int) -> None:
+        """Check that a member may put a guest out (rule 12.15).
+
+        Raises:
+            NotAllowed: the member's role does not allow it.
+        """
+        self._check_role(member, _MODERATOR)
+
     def others(self, member: int) -> list[int]:
         """Return the numbers of the members who get what a member sends.
 
@@ -346,7 +382,15 @@ class RoomState:
 
 
 def created(
-    name: str, public: bool, topic: str, member: int, time: float, rooms: int, limits: StoreLimits
+    name: str,
+    public: bool,
+    topic: str,
+    member: int,
+    time: float,
+    rooms: int,
+    limits: StoreLimits,
+    *,
+    guests: bool = False,
 ) -> tuple[RoomState, list[RoomEvent]]:
     """Return a new room, and the event that tells of it. No other room has the name.
 
@@ -358,15 +402,20 @@ def created(
         time: now, in seconds since 1970.
         rooms: how many rooms that member is in.
         limits: the most of them.
+        guests: whether guests may join it.
 
     Raises:
-        NotAllowed: the name or the topic is not valid, or the member is in too many rooms.
+        NotAllowed: the name or the topic is not valid, guests would be let into a private room, or the member is in too
+            many rooms.
     """
     if not is_room(name.encode(errors="replace")):
         raise NotAllowed("the name of a room is # and 1 to 32 of the characters A-Z a-z 0-9 - _")
     _check_topic(topic)
+    if guests and not public:
+        raise NotAllowed(ONLY_PUBLIC)
     _check_rooms(rooms, limits)
     room = RoomState(name.encode(), public, topic)
+    room.guests = guests
     room.members[member] = Membership(_OWNER, time, 1)
     room.touched.add(member)
     return room, [room.event(b"created")]

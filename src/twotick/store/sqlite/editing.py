@@ -10,6 +10,7 @@ from twotick.store.rules import editing
 from twotick.store.rules.conversations import mentioned
 from twotick.store.rules.delivery import UNREAD, UNREAD_MENTION, UNREAD_NONE, Mailbox
 from twotick.store.rules.editing import Candidate
+from twotick.store.rules.guests import is_guests
 from twotick.store.rules.rooms import RoomState
 from twotick.store.sqlite.ledger import LEAVING, RECEIVED, Ledger
 from twotick.store.sqlite.search import IndexedTexts
@@ -169,7 +170,8 @@ class EditRepository:
             (target.number,),
         )
         self._tables.work += uncounted.rowcount
-        self._replace(target.number, editing.deleted_headers(request.time), b"")
+        headers = editing.deleted_headers(request.time, is_guests=is_guests(target.headers))
+        self._replace(target.number, headers, b"")
         self._empty(self._edits_of(target, request, _EDITS), request)
         self._tables.erased = True
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from twotick.store.port import Refusal
+from twotick.store.requests.guest_rooms import GUEST_LINE
 from twotick.store.requests.messages import (
     Acknowledge,
     Append,
@@ -36,6 +37,7 @@ from twotick.store.sqlite.bots import SlotRepository
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.forwarding import ForwardRepository
+from twotick.store.sqlite.guest_rooms import GuestRoomRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import (
     COUNT_WORK,
@@ -96,6 +98,7 @@ class MessageRepository:
         presence: the audiences of removed members, which retention forgets.
         times: tells which messages retention keeps because their age is not known.
         slots: finds the messages that later ones update.
+        guest_rooms: finds what guests send again.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class MessageRepository:
         presence: PresenceRepository,
         times: TimeRepository,
         slots: SlotRepository,
+        guest_rooms: GuestRoomRepository,
     ):
         self._ledger = ledger
         self._tables = ledger.tables
@@ -123,6 +127,7 @@ class MessageRepository:
         self._presence = presence
         self._times = times
         self._slots = slots
+        self._guest_rooms = guest_rooms
 
     def handlers(self) -> Handlers:
         """Return the requests that are carried out here."""
@@ -143,6 +148,8 @@ class MessageRepository:
         if request.begun:
             return self._give_to_others(request)
         own = None if request.sender is None else self._sender(request, request.sender)
+        if request.into and (repeated := self._guest_rooms.duplicate(request)):
+            return repeated
         if own is not None and request.id and (known_message := ledger.duplicate(own.number, request)):
             return known_message
         request, others = _divided(self._forwards.filled(request))
@@ -170,6 +177,8 @@ class MessageRepository:
         if own is not None:
             effects.entries.append(ledger.send(own, message, new, request.device))
             is_first = self._note_contact(request, own, boxes, room)
+        if room is not None and room.guests:
+            effects.rooms = (room.number,)
         self._give(request, message, new, to, room, effects)
         if others is not None:
             rest = others.members[len(request.members) :]
@@ -244,6 +253,10 @@ class MessageRepository:
         """Return the room that a message is sent to; None if it is not sent to a room."""
         if request.recipient[:1] != b"#":
             return None
+        if request.into:
+            room = self._rooms.numbered(request.into)
+            room.check_lets_guests_in()
+            return room
         sender = request.sender
         return known(None if sender is None else self._rooms.find(request.recipient, sender), sender or 0)
 
@@ -259,7 +272,8 @@ class MessageRepository:
         """Return the members that a message names or that are in its room; None for one who was removed."""
         ledger = self._ledger
         if room is not None:
-            boxes = map(ledger.mailbox, room.others(request.sender or 0))
+            others = sorted(room.members) if request.into else room.others(request.sender or 0)
+            boxes = map(ledger.mailbox, others)
             return [box for box in boxes if box is not None]  # without those who are being removed
         if request.members or request.live or request.recipient.lower() == b"all":
             return [ledger.mailbox(member) for member in request.members]
@@ -288,7 +302,7 @@ class MessageRepository:
         return False
 
     def _new_message(self, request: Append, room: RoomState | None, to: Recipients) -> NewMessage:
-        headers = request.headers
+        headers = request.headers if request.sender is not None else request.headers + GUEST_LINE
         if request.file:
             headers += self._files.headers_for(request)
         new = NewMessage(

@@ -16,6 +16,14 @@ from twotick.store.port import Request, Together
 from twotick.store.requests.conversations import ListConversations, ListReceipts
 from twotick.store.requests.digests import FindDigest, ListAddressees, WantDigests
 from twotick.store.requests.files import OfferFile, ReadPiece, WritePiece
+from twotick.store.requests.guest_rooms import (
+    CheckPutOut,
+    FetchRoom,
+    FindGuestRoom,
+    FindRoomMembers,
+    ListGuestRoomMembers,
+    ListGuestRooms,
+)
 from twotick.store.requests.members import (
     AddMember,
     CheckLogin,
@@ -51,6 +59,7 @@ READING: Final = (
     *(GetPicture, ListPins, FindPushes, ListSubscribers, FindReset, ListInvitations, FindActs),
     *(ListFull, FindDatabaseState),
     *(FindDigest, ListAddressees),
+    *(CheckPutOut, FetchRoom, FindGuestRoom, FindRoomMembers, ListGuestRoomMembers, ListGuestRooms),
 )
 """The requests that only read."""
 

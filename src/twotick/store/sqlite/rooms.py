@@ -97,6 +97,25 @@ class RoomRepository:
         self._cache.note_room_name(key, member, number)
         return self._load(number)
 
+    def numbered(self, number: int) -> RoomState:
+        """Return the room with a number, which may be gone: then it has no members."""
+        return self._load(number)
+
+    def letting_guests_in(self, name: bytes) -> RoomState:
+        """Return the room of this name, in any case, that lets guests in (rule 12.12).
+
+        Raises:
+            NotAllowed: there is none.
+        """
+        row = self._tables.direct(
+            "SELECT number FROM room WHERE folded = ? AND public = 1", (name.lower().decode(errors="replace"),)
+        ).fetchone()
+        if row is None:
+            raise NotAllowed(NO_ROOM)
+        room = self._load(row[0])
+        room.check_lets_guests_in()
+        return room
+
     def _number(self, key: bytes, member: int) -> int | None:
         folded = key.decode(errors="replace")
         for query in _MEANINGS:
@@ -111,12 +130,14 @@ class RoomRepository:
             return room
         # Nothing of a room that is not in the cache waits: the cache is forgotten only when nothing waits.
         direct = self._tables.direct
-        shown, public, topic, last, open_from, all_pin = direct(
-            f"SELECT name, public, topic, last, open_from, all_pin FROM room WHERE number = ?{self._tables.row_lock}",
+        shown, public, topic, last, open_from, all_pin, guests = direct(
+            "SELECT name, public, topic, last, open_from, all_pin, guests FROM room"
+            f" WHERE number = ?{self._tables.row_lock}",
             (number,),
         ).fetchone()
         room = RoomState(shown.encode(), bool(public), topic, last, open_from)
         room.all_pin = bool(all_pin)
+        room.guests = bool(guests)
         room.number = number
         for member, role, since, seen_from, is_bot in direct(
             "SELECT o.member, o.role, o.since, o.seen_from, m.bot FROM room_member o"
@@ -157,8 +178,8 @@ class RoomRepository:
         self._cache.room_names.pop(room.key, None)
         room.touched.clear()
         direct(
-            "UPDATE room SET public = ?, topic = ?, open_from = ?, all_pin = ? WHERE number = ?",
-            (int(room.public), room.topic, room.open_from, int(room.all_pin), room.number),
+            "UPDATE room SET public = ?, topic = ?, open_from = ?, all_pin = ?, guests = ? WHERE number = ?",
+            (int(room.public), room.topic, room.open_from, int(room.all_pin), int(room.guests), room.number),
         )
         if not room.members:  # its messages are still in logs, and show its name
             direct("UPDATE room SET folded = NULL WHERE number = ?", (room.number,))
@@ -295,6 +316,7 @@ class RoomRepository:
     def _tell_all(self, room: RoomState, box: Mailbox, events: list[RoomEvent], time: float, effects: Effects) -> None:
         for event in events:
             if event.is_in_room:
+                effects.rooms += (room.number,)
                 self.tell(event, box, time, effects, peer=room.key, room=room)
             else:
                 self.tell(event, box, time, effects, peer=box.folded)
@@ -307,7 +329,10 @@ class RoomRepository:
         if self.find(request.room.encode(errors="replace"), box.number) is not None:
             raise NotAllowed(f"there is a room {request.room} already")
         rooms, limits = self._rooms_of(box.number), self._ledger.limits
-        room, events = created(request.room, request.public, request.topic, box.number, request.time, rooms, limits)
+        room, events = created(
+            *(request.room, request.public, request.topic, box.number, request.time, rooms, limits),
+            guests=request.guests,
+        )
         (room.number,) = self._tables.direct(
             "INSERT INTO room (name, folded, public, topic, open_from) VALUES (?, ?, ?, ?, ?) RETURNING number",
             (room.name.decode(), room.key.decode(), int(room.public), room.topic, room.open_from),
@@ -330,7 +355,7 @@ class RoomRepository:
         room = self.known(request.room, box.number)
         if request.public and room.role(box.number) is RoomRole.OWNER and self._is_other_public(room):
             raise NotAllowed(f"there is a public room {room.name.decode()} already")
-        events = room.change(box.number, request.public, request.topic, request.all_pin)
+        events = room.change(box.number, request.public, request.topic, request.all_pin, request.guests)
         return self._changed(room, box, events, request.time)
 
     def _invite(self, request: InviteToRoom) -> RoomChanged:
@@ -359,7 +384,10 @@ class RoomRepository:
         return RoomChanged(self.known(request.room, request.member).seen_by(request.member), Effects())
 
     def _list_members(self, request: ListRoomMembers) -> list[RoomMemberInfo]:
-        room = self.known(request.room, request.member)
+        return self.members_of(self.known(request.room, request.member))
+
+    def members_of(self, room: RoomState) -> list[RoomMemberInfo]:
+        """Return the members of a room, those who joined first at the front."""
         names = dict(
             self._tables.direct(
                 "SELECT m.number, m.name FROM room_member r JOIN member m ON m.number = r.member WHERE r.room = ?",
@@ -386,8 +414,8 @@ class RoomRepository:
     def _visible(self, request: ListRooms) -> list[tuple[int, RoomDescription]]:
         """Return the rooms that a member may know of, each with its number and without the count of its members."""
         rows = self._tables.direct(
-            "SELECT number, name, public, topic, role, invited FROM ("
-            " SELECT r.number, r.name, r.public, r.topic, r.folded, ifnull(o.role, 0) AS role,"
+            "SELECT number, name, public, topic, role, invited, guests FROM ("
+            " SELECT r.number, r.name, r.public, r.topic, r.folded, r.guests, ifnull(o.role, 0) AS role,"
             " i.member IS NOT NULL AS invited FROM room r"
             " LEFT JOIN room_member o ON o.room = r.number AND o.member = ?1"
             " LEFT JOIN room_invitation i ON i.room = r.number AND i.member = ?1 AND i.hidden = 0"
@@ -398,8 +426,8 @@ class RoomRepository:
             (request.member, request.most),
         )
         return [
-            (number, RoomDescription(name, bool(public), topic, 0, RoomRole(role), bool(invited)))
-            for number, name, public, topic, role, invited in rows
+            (number, RoomDescription(name, bool(public), topic, 0, RoomRole(role), bool(invited), guests=bool(guests)))
+            for number, name, public, topic, role, invited, guests in rows
         ]
 
     # Bots

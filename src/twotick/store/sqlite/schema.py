@@ -458,6 +458,9 @@ STEPS = (
         told_at REAL NOT NULL                     -- when that was; 0 for never
     ) STRICT;
     """,
+    """
+    ALTER TABLE room ADD COLUMN guests INTEGER NOT NULL DEFAULT 0; -- 1: guests may join it
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

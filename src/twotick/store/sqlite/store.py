@@ -40,6 +40,7 @@ from twotick.store.sqlite.digests import DigestRepository
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
 from twotick.store.sqlite.forwarding import ForwardRepository
+from twotick.store.sqlite.guest_rooms import GuestRoomRepository
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.hooks import HookRepository
 from twotick.store.sqlite.ledger import Ledger
@@ -138,8 +139,13 @@ class SqliteStore:
         pins = PinRepository(ledger, rooms, reader)
         edits, forwards = EditRepository(ledger, texts), ForwardRepository(ledger, reader, files)
         slots = SlotRepository(ledger, edits)
+        guest_rooms = GuestRoomRepository(ledger, rooms)
         self._messages = MessageRepository(
-            ledger, rooms, edits, files, threads, pins, forwards, presence=presence, times=times, slots=slots
+            *(ledger, rooms, edits, files, threads, pins, forwards),
+            presence=presence,
+            times=times,
+            slots=slots,
+            guest_rooms=guest_rooms,
         )
         tables.on_removal += [files.remove_with_messages, texts.forget, pins.forget]
         tables.on_withdrawal.append(texts.withdraw)
@@ -152,6 +158,7 @@ class SqliteStore:
             **BotRepository(ledger, rooms).handlers(),
             **RemovalRepository(ledger, rooms, files, presence).handlers(),
             **rooms.handlers(),
+            **guest_rooms.handlers(),
             **ConversationRepository(ledger, rooms).handlers(),
             **presence.handlers(),
             **pins.handlers(),
