@@ -67,8 +67,12 @@ class Forked(subprocess.Popen[Any]):
         with telling:
             passed = [each if each >= 0 else own for each, own in zip(streams, _STREAMS, strict=True)]
             socket.send_fds(_parent(), [request], [*passed, telling.fileno()])
+        number = self._news.recv(_NUMBER.size)
+        if not number:
+            self._news.close()
+            raise ChildProcessError("the process that forks commands has ended")
         self._child_created = True
-        self.pid = _NUMBER.unpack(self._news.recv(_NUMBER.size))[0]
+        self.pid = _NUMBER.unpack(number)[0]
         self._close_pipe_fds(*given)  # type: ignore[attr-defined]  # pyright: ignore
 
     def _try_wait(self, wait_flags: int) -> tuple[int, int]:

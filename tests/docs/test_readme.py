@@ -35,7 +35,7 @@ def commands(page: Path) -> list[list[str]]:
     lines += [span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", prose)]
     found: list[list[str]] = []
     for line in lines:
-        for command in re.findall(r"(?:^|[ (/])twotick +(?:twotick +)?([a-z][^|&>;)]*)", line):
+        for command in re.findall(r"(?:^|(?<!-u)[ (/])twotick +(?:twotick +)?([a-z][^|&>;)]*)", line):
             with suppress(ValueError):  # text that is no command line
                 found.append(shlex.split(command.translate(str.maketrans("", "", "[]")), comments=True))
     return found

@@ -44,6 +44,8 @@ async def test_every_language_has_every_text() -> None:
     used = set(re.findall(r'\bt\("([^"]+)"\)', (static / "admin.js").read_text("utf-8")))
     here = {kind: remedy for kind, remedy in WARNINGS.items() if kind != "no server runs on this data"}
     used |= {*here.keys(), *here.values()}
+    languages = re.findall(r'"(\w\w)"', (static / "texts.js").read_text("utf-8").partition("]")[0])
+    assert sorted(languages) == sorted(["en", *(file.stem for file in static.glob("texts/*.json"))])
     for file in static.glob("texts/*.json"):
         texts: dict[str, str] = json.loads(file.read_text("utf-8"))
         assert (used - texts.keys(), texts.keys() - used) == (set(), set()), file

@@ -1,8 +1,6 @@
 """The web page and its WebSocket (docs/protocol.md, section 19)."""
 
 import gzip
-import json
-import re
 import signal
 import socket
 import ssl
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import twotick
 from tests.server.web.browser import Browser, binary, frame
 from tests.sockets import PATIENCE, serving
 from twotick.server import ServerLimits
@@ -210,15 +207,3 @@ def test_https_is_the_same_encrypted(tmp_path: Path) -> None:
         server.signal(signal.SIGTERM)
         assert [alice.message()[1][:9] for _ in range(2)] == [b"ERROR 102", b"ERROR 107"]
         assert alice.closed() == (1001, "the server stops")
-
-
-def test_every_text_of_the_operators_page_is_in_every_language() -> None:
-    folder = Path(twotick.__file__).parent / "web/static/admin"
-    used = set(re.findall(r'\bt\("([^"]*)"\)', (folder / "admin.js").read_text("utf-8")))
-    assert len(used) > 50
-    languages = re.findall(r'"(\w\w)"', (folder / "texts.js").read_text("utf-8").partition("]")[0])
-    assert sorted(path.stem for path in (folder / "texts").iterdir()) == sorted(set(languages) - {"en"})
-    for path in (folder / "texts").iterdir():
-        texts = json.loads(path.read_text("utf-8"))
-        assert set(texts) == used, path.name
-        assert all(("{name}" in text) is ("{name}" in key) for key, text in texts.items()), path.name
