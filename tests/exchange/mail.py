@@ -28,7 +28,7 @@ class Line:
         self._mail = mail
         self._server = Parser(mail.heads)
         self._client = Parser(mail.heads)
-        self.connection: Connection = mail.exchange.connected(address, self)
+        self.connection: Connection = mail.exchange.connected(address, self, framed=mail.framed)
         self._untaken: list[Frame] = []
         self.got: list[Frame] = []
         self.closed = False
@@ -54,6 +54,20 @@ class Line:
         """What the exchange has written."""
         self.got += self._client.feed(data)
 
+    def take_all(self, written: list[bytes | Frame]) -> None:
+        """What the exchange has written, some of it as frames."""
+        data = b""
+        for each in written:
+            if isinstance(each, bytes):
+                data += each
+                continue
+            if data:
+                self.take(data)
+            data = b""
+            self.got.append(each)
+        if data:
+            self.take(data)
+
     def read(self) -> list[Frame]:
         """What has come since the last time."""
         got, self.got = self.got, []
@@ -77,6 +91,7 @@ class Mail:
         broken: whether the store cannot keep messages.
         meanwhile: called while a login is checked.
         credential: what logins are checked with; None for the members' passwords.
+        framed: whether the exchange may give connections frames that are not bytes.
         password_refusal: with which code, reason and wait changes of passwords are refused; None if they are not.
     """
 
@@ -88,7 +103,9 @@ class Mail:
         device_age: float = math.inf,
         push: PushOffer | None = None,
         identity: ServerIdentity | None = None,
+        framed: bool = False,
     ) -> None:
+        self.framed = framed
         self.now = 1000.0
         self.heads = HeadCache(1 << 20)
         self.store = store or SqliteStore(None, StoreLimits())
@@ -122,7 +139,7 @@ class Mail:
         exchange = self.exchange
         while any((exchange.written, exchange.requests, exchange.logins, exchange.password_changes, exchange.changed)):
             for connection in exchange.written:
-                connection.port.take(b"".join(connection.out))
+                connection.port.take_all(connection.out)
                 connection.out.clear()
             exchange.written.clear()
             requests = exchange.requests.copy()

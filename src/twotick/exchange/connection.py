@@ -215,16 +215,20 @@ class Stage(Enum):
 
 
 class Connection:
-    """One connection. The driver of the exchange acts on the first four attributes.
+    """One connection. The driver of the exchange acts on the first five attributes.
 
     An attribute that most connections never need is None until then, because an idle connection must take little
     memory.
 
     Attributes:
         port: the driver's object for the connection; the exchange does not use it.
-        out: the bytes to write, in order; the driver takes them all.
+        out: what to write, in order; the driver takes it all. It is bytes, among which whole frames may stand as heads
+            and bodies if the connection is `framed`.
         closing: whether the driver must close the connection after it has written `out`.
         paused: whether the driver must not read from the connection for now.
+
+        framed: whether the driver takes frames as heads and bodies, which it writes in a way of its own. The exchange
+            gives it the most frequent ones so, and others as bytes.
 
         number: how many connections had been accepted when it was, including it.
         address: the address of the other end.
@@ -264,6 +268,7 @@ class Connection:
         "device",
         "extended",
         "finished",
+        "framed",
         "granted",
         "guest",
         "handlers",
@@ -292,12 +297,15 @@ class Connection:
         "window",
     )
 
-    def __init__(self, number: int, address: str, port: Any, stage: Stage, handlers: dict[Verb, Handler]) -> None:
+    def __init__(
+        self, number: int, address: str, port: Any, stage: Stage, handlers: dict[Verb, Handler], *, framed: bool = False
+    ) -> None:
         self.number = number
         self.port = port
-        self.out: list[bytes] = []
+        self.out: list[Any] = []
         self.closing = False
         self.paused = False
+        self.framed = framed
         self.address = address
         self.network = network_of(address)
         self.stage = stage

@@ -178,10 +178,11 @@ class Connections:
         self._accepted += 1
         return self._accepted
 
-    def connected(self, address: str, port: object, number: int) -> Connection:
+    def connected(self, address: str, port: object, number: int, *, framed: bool) -> Connection:
         """Return a new connection; the arguments are those of `Exchange.connected`."""
         number = number or self.accepted()
-        return Connection(number, address, port, Stage.REGISTERING, self._stages.handlers[Stage.REGISTERING])
+        handlers = self._stages.handlers[Stage.REGISTERING]
+        return Connection(number, address, port, Stage.REGISTERING, handlers, framed=framed)
 
     def take(self, connection: Connection, frames: list[Frame]) -> list[Frame]:
         """Handle the frames that came on a connection, in this order.

@@ -275,15 +275,16 @@ class Exchange:
         """Return the number of a connection that was accepted now, for `connected`: a TLS handshake can take long."""
         return self._connections.accepted()
 
-    def connected(self, address: str, port: object, number: int = 0) -> Connection:
+    def connected(self, address: str, port: object, number: int = 0, *, framed: bool = False) -> Connection:
         """Add a connection.
 
         Args:
             address: the address of the other end; both connections of a guest come from one address (rule 4.9).
             port: the driver's object for the connection, kept in `Connection.port`.
             number: its number; 0 if it was accepted now. It tells which of two connections is the older (rule 10.7).
+            framed: whether the driver takes frames as heads and bodies (`Connection.framed`).
         """
-        return self._connections.connected(address, port, number)
+        return self._connections.connected(address, port, number, framed=framed)
 
     def finish(self, connection: Connection) -> None:
         """Handle that no more frames will come, while answers can still be written: the peer closed its half.

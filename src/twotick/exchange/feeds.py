@@ -32,6 +32,7 @@ from twotick.wire import Frame, Head, Verb, read_number
 # These are looked at for every entry.
 _RECEIVED: Final = EntryKind.RECEIVED
 _SENT: Final = EntryKind.SENT
+_DELIVERED: Final = EntryKind.DELIVERED
 _READ_HERE: Final = EntryKind.READ_HERE
 _VERB_RECEIVED: Final = Verb.RECEIVED
 
@@ -140,7 +141,11 @@ class Feeds:
         feed.unanswered.append(entry.seq)
         if entry.kind is _RECEIVED:
             feed.messages.append(entry.seq)
-        self._output.write(feed.connection, entry_frame(entry, feed.connection.name))
+        connection = feed.connection
+        if connection.framed and (entry.kind is _RECEIVED or entry.kind is _DELIVERED):
+            self._output.give_entry(connection, entry)
+        else:
+            self._output.write(connection, entry_frame(entry, connection.name))
 
     def _fetched(self, connection: Connection, feed: DeviceFeed, result: Fetched | StoreError) -> None:
         if isinstance(result, Fetched) and result.effects is not None:

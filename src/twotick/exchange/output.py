@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, Final, TypeAlias, TypeVar, overload
 
 from twotick.exchange.connection import GONE, Connection
-from twotick.store import Answer, Request, StoreError, Together
+from twotick.store import Answer, EntryKind, LogEntry, Request, StoreError, Together
+from twotick.wire import Frame, GivenHead, HeadCache, read_travelling
 
 _First = TypeVar("_First")
 _Second = TypeVar("_Second")
@@ -14,6 +15,10 @@ _Third = TypeVar("_Third")
 Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
 """A request, and the callback for its answer or for the StoreError that says why there is none. `Output.ask` checks
 that the two fit together."""
+
+_DELIVERED: Final = EntryKind.DELIVERED
+_SENDERS: Final = 4096
+"""Of how many users the start lines of what is given are remembered."""
 
 
 class Output:
@@ -31,6 +36,9 @@ class Output:
         self.written: deque[Connection] = deque()
         self.changed: deque[Connection] = deque()
         self.requests: list[Asked] = []
+        self._starts = HeadCache(0, _SENDERS)
+        self._travels = b""
+        self._travelling: dict[bytes, bytes] = {}
 
     def write(self, connection: Connection, *chunks: bytes) -> None:
         """Write to a connection, unless it is closing."""
@@ -43,6 +51,64 @@ class Output:
             out.append(chunks[0])
         else:
             out += chunks
+
+    # To connections that are framed: what `frames.py` of the wire makes bytes of
+
+    def give_forward(
+        self,
+        connection: Connection,
+        sender: bytes,
+        body: bytes,
+        identifier: bytes,
+        travels: bytes,
+        *,
+        seq: int | None = None,
+        place: int = 0,
+        room: bytes = b"",
+    ) -> None:
+        """Give a framed connection a FORWARD; the arguments are those of `wire.forward`."""
+        if travels != self._travels:
+            self._travels, self._travelling = travels, read_travelling(travels)
+        headers = {b"to": room, b"place": b"%d" % place, **self._travelling} if place else self._travelling
+        start = self._starts.start_line(b"FORWARD " + sender)
+        self._give(connection, (GivenHead(start, headers, identifier, seq, len(body)), body))
+
+    def give_answer(
+        self, connection: Connection, verb: bytes, recipient: bytes, identifier: bytes, seq: int | None = None
+    ) -> None:
+        """Give a framed connection an ACCEPTED, or a SEND that says that a message has arrived.
+
+        Args:
+            connection: the connection.
+            verb: `ACCEPTED` or `SEND`.
+            recipient: the recipient, as written in the SEND.
+            identifier: the Id of the message.
+            seq: the entry of the sender's log; None for an answer that is no entry.
+        """
+        start = self._starts.start_line(b"%b %b" % (verb, recipient))
+        self._give(connection, (GivenHead(start, {}, identifier, seq), b""))
+
+    def give_entry(self, connection: Connection, entry: LogEntry) -> None:
+        """Give a framed connection an entry of its log that tells of a message that has come, or arrived."""
+        if entry.kind is _DELIVERED:
+            self.give_answer(connection, b"SEND", entry.peer, entry.id, entry.seq)
+        else:
+            self.give_forward(
+                connection,
+                entry.peer,
+                entry.body,
+                entry.id,
+                entry.headers,
+                seq=entry.seq,
+                place=entry.place,
+                room=entry.room,
+            )
+
+    def _give(self, connection: Connection, given: Frame) -> None:
+        if not connection.closing:
+            if not connection.out:
+                self.written.append(connection)
+            connection.out.append(given)
 
     def close(self, connection: Connection) -> None:
         """Close a connection after its output. The exchange takes no frames from it any more."""

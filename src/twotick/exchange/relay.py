@@ -128,7 +128,9 @@ class Relay:
     def _forward(self, receiver: Connection, message: Pending, body: bytes) -> None:
         """Write a FORWARD: with Content-length alone for a classic receiver (rule 5.2), else with more (rule 9.7)."""
         sender, send, _, _, _ = message
-        if receiver.extended:
+        if receiver.framed:
+            self._output.give_forward(receiver, sender.name, body, send.id, send.travels)
+        elif receiver.extended:
             self._output.write(receiver, forward(sender.name, body, send.id, None, send.travels))
         else:
             length_end = send.length_end if body.isascii() else self.length_end(receiver, message, body)
@@ -305,7 +307,9 @@ class Relay:
         if not sender.extended:
             self._answer(sender, number, send.delivered if failure is None else _unable(sender, failure))
             return
-        if failure is None:
+        if failure is None and sender.framed:
+            self._output.give_answer(sender, b"SEND", send.name, send.id)
+        elif failure is None:
             self._output.write(sender, delivered(send.name, send.id, None))
         else:
             self._output.write(sender, error(102, id=send.id, reason=failure.encode()))

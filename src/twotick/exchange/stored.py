@@ -232,6 +232,9 @@ class StoredMessages:
         seq = stored.effects.entries[0].seq if device is not None and device.feed is not None else None
         if stored.place:
             answer = frame(Verb.ACCEPTED, head.name, id=head.id, seq=seq, place=stored.place, members=stored.members)
+        elif sender.framed:
+            self._output.give_answer(sender, b"ACCEPTED", head.name, head.id, seq)
+            return
         else:
             answer = accepted(head.name, head.id, seq)
         self._output.write(sender, answer)

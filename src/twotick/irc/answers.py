@@ -61,31 +61,38 @@ class SentMessage:
 
     Attributes:
         command: the IRC command.
-        target: the recipient.
+        head: its head, to which the exchange adds when it came.
         body: the body.
         tags: the client's own tags, as they are written.
-        time: when it came, as frames have it.
         response: what its answer belongs to; None if it has no label.
         headers: the headers by which its echo is written.
     """
 
-    __slots__ = ("body", "command", "headers", "response", "tags", "target", "time")
+    __slots__ = ("body", "command", "head", "headers", "response", "tags")
 
     def __init__(
         self,
         command: bytes,
-        target: bytes,
+        head: Head,
         body: bytes,
         *,
         tags: bytes,
-        time: bytes,
         response: Response | None,
         headers: dict[bytes, bytes],
     ) -> None:
         self.command = command
-        self.target = target
+        self.head = head
         self.body = body
         self.tags = tags
-        self.time = time
         self.response = response
         self.headers = headers
+
+    @property
+    def target(self) -> bytes:
+        """The recipient."""
+        return self.head.name
+
+    @property
+    def time(self) -> bytes:
+        """When it came, as frames have it; the exchange has added it when it accepts the message."""
+        return self.head.travels.rpartition(b"Time: ")[2].rstrip(b"\n")

@@ -9,7 +9,7 @@ from twotick.irc.answers import SentMessage
 from twotick.irc.capabilities import Cap
 from twotick.irc.session import IrcSession
 from twotick.irc.wire import MOST_LINE, IrcMessage, escape_tag, split_text, write_line
-from twotick.wire import Head, Verb, frame, is_identifier, is_name, is_room, read_number
+from twotick.wire import GivenHead, Head, Verb, frame, is_identifier, is_name, is_room, read_number
 
 _MOST_TARGETS: Final = 4
 _MOST_LINES: Final = 10
@@ -34,7 +34,11 @@ _REPLY_TAGS: Final = (b"+reply", b"+draft/reply")
 
 def privmsg(session: IrcSession, message: IrcMessage) -> None:
     """PRIVMSG: send a message."""
-    _send_text(session, message)
+    params = message.params
+    if len(params) == 2 and not message.tags and params[1] and not params[1].startswith(b"\x01") and is_name(params[0]):
+        _send(session, message.command, params[0], params[1], {})  # nearly every message
+    else:
+        _send_text(session, message)
 
 
 def notice(session: IrcSession, message: IrcMessage) -> None:
@@ -145,20 +149,18 @@ def _send(
     if len(body) > session.place.max_body:
         session.fail(command, b"TOO_LONG", target, b"A message has at most %d bytes here" % session.place.max_body)
         return
-    identifier, time = session.new_id(), session.place.time()
     response = session.current
     if response is not None:
         response.waiting += 1
-    travels = b"Time: %b\n" % time
+    travels = b""
     for name, value in headers.items():
         travels += b"%b: %b\n" % (name.capitalize(), value)
-    said = {b"content-length": b"%d" % len(body), b"id": identifier, b"time": time, **headers}
-    session.frames.append((session.place.heads.head_of_send(target, said, len(body), travels), body))
+    identifier, start = session.new_id(), session.place.heads.start_line(b"SEND " + target)
+    head = GivenHead(start, headers, identifier, size=len(body), travels=travels)
+    session.frames.append((head, body))
     if session.pending is None:
         session.pending = {}
-    session.pending[identifier] = SentMessage(
-        command, target, body, tags=tags, time=time, response=response, headers=headers
-    )
+    session.pending[identifier] = SentMessage(command, head, body, tags=tags, response=response, headers=headers)
 
 
 def tagmsg(session: IrcSession, message: IrcMessage) -> None:
@@ -368,6 +370,8 @@ def message_lines(session: IrcSession, head: Head, body: bytes, target: bytes) -
     is_member = session.caps & Cap.ACCOUNT_TAG != 0 and (is_room(target) or session.place.is_member(head.key))
     is_member = is_member and b"guest" not in headers
     tags = tags_of(session, head.name, head.id, time, headers, is_member=is_member)
+    if len(headers) == 1 and time:  # nearly every message
+        return lines_of(session, head.name, target, body, headers, tags)
     source = session.source_of(head.name)
     if b"deletes" in headers:
         return _deletion_lines(session, source, target, head, tags)
@@ -467,7 +471,7 @@ def tags_of(
             if is_identifier(about):
                 answered = b"%b.%b" % (name.strip() or sender, about)
                 tags.append(b"+draft/reply=%b;+reply=%b" % (escape_tag(answered), escape_tag(answered)))
-        if own := _clean_tags(headers.get(b"x-irc-tags", b"")):
+        if b"x-irc-tags" in headers and (own := _clean_tags(headers[b"x-irc-tags"])):
             tags.append(own)
     if caps & Cap.ACCOUNT_TAG and is_member:
         tags.append(b"account=" + sender)

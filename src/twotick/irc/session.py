@@ -18,7 +18,7 @@ from twotick.irc.answers import QUESTION, IrcAnswer, Response, SentMessage, Step
 from twotick.irc.capabilities import Cap
 from twotick.irc.shared import LeavingReasons, NameWatchers
 from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, escape_tag, parse_line, write_line
-from twotick.wire import Frame, Head, HeadCache, Parser, Verb, frame, time_text
+from twotick.wire import Frame, Head, HeadCache, Parser, Verb, frame, received, time_text
 
 WINDOW: Final = 64
 """How many entries may be on their way to a client that has not answered a PING."""
@@ -48,6 +48,9 @@ _MOST_LABEL: Final = 64
 
 _KNOWS_FAIL: Final = frozenset([b"BATCH", b"CHATHISTORY", b"MARKREAD", b"REDACT", b"SETNAME"])
 """The commands whose specification says how FAIL answers them."""
+
+_MOST_SOURCES: Final = 4096
+"""Of how many users it is kept what their lines come from."""
 
 _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
@@ -125,6 +128,7 @@ class IrcPlace:
         self._milliseconds = 0
         self._time = b""
         self._members: dict[bytes, None] = {}
+        self._sources: dict[bytes, bytes] = {}
         self._devices: dict[tuple[bytes, bytes], IrcSession] = {}
         self.reasons = LeavingReasons()
         self.watchers: NameWatchers[IrcSession] = NameWatchers()
@@ -140,6 +144,19 @@ class IrcPlace:
             self._milliseconds = milliseconds
             self._time = time_text(now)
         return self._time
+
+    def source_of(self, name: bytes) -> bytes:
+        """Return what the lines of a user come from."""
+        source = self._sources.get(name)
+        if source is None:
+            source = b"%b!%b@%b" % (name, name.lower(), self.server)
+            _put_last(self._sources, name, source, _MOST_SOURCES)
+        return source
+
+    def received(self, sender: bytes) -> Frame:
+        """Return the RECEIVED by which a guest confirms that it has a message."""
+        text = received(sender)
+        return self.heads.heads.get(text) or self.heads.read(text), b""
 
     def read(self, data: bytes) -> list[Frame]:
         """Return the frames that the exchange has written to a connection, which are always whole."""
@@ -407,11 +424,15 @@ class IrcSession:
             size += self.multiline.size
         return size
 
-    def take(self, frames: list[Frame]) -> None:
-        """Take frames of the exchange."""
+    def take(self, frames: list[bytes | Frame]) -> None:
+        """Take frames of the exchange, some of them as bytes."""
         self._is_taking = True
-        for head, body in frames:
-            self._take(head, body)
+        for given in frames:
+            if isinstance(given, bytes):
+                for head, body in self.place.read(given):
+                    self._take(head, body)
+            else:
+                self._take(given[0], given[1])
         self._is_taking = False
         if self._is_done:
             self._is_done = False
@@ -664,7 +685,7 @@ class IrcSession:
 
     def source_of(self, name: bytes) -> bytes:
         """Return what the lines of a user come from."""
-        return b"%b!%b@%b" % (name, name.lower(), self.place.server)
+        return self.place.source_of(name)
 
     def is_own(self, name: bytes) -> bool:
         """Return whether a name is the client's own."""
@@ -703,8 +724,9 @@ class IrcSession:
         if self.account:
             self.submit(frame(Verb.RECEIVED, self.name, seq=self._pinged))
         elif self._senders is not None:
-            number = self._pinged - self._acknowledged
-            self.submit(b"".join([b"RECEIVED %b\n\n" % self._senders.popleft() for _ in range(number)]))
+            place = self.place
+            for _ in range(self._pinged - self._acknowledged):
+                self.frames.append(place.received(self._senders.popleft()))
         self._acknowledged = self._pinged
         self._pinged = 0
 

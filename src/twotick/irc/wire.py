@@ -91,8 +91,9 @@ def parse_line(line: bytes) -> IrcMessage | None:
     if rest.startswith(b":"):
         rest = rest.partition(b" ")[2].lstrip(b" ")  # a client's word about itself has no meaning
     head, trailing, last = rest.partition(b" :")
-    words = head.split(b" ")
-    params = [word for word in words if word]
+    params = head.split(b" ")
+    if b"" in params:
+        params = [word for word in params if word]
     if not params:
         if raw or line.strip(b" "):
             raise BadLine(b"INVALID_LINE", "the line has no command")

@@ -112,6 +112,9 @@ class SocketConnection(asyncio.Protocol):
     way = "socket"
     """How its client reaches the server, as metrics have it."""
 
+    framed = False
+    """Whether `port` takes frames as heads and bodies (`Connection.framed`)."""
+
     def __init__(self, host: ConnectionHost, address: str | None = None) -> None:
         self._host = host
         self._address = address
@@ -140,7 +143,7 @@ class SocketConnection(asyncio.Protocol):
         """
         self.transport = transport
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
-        self.connection: Connection = self._host.exchange.connected(address, port, self._number)
+        self.connection: Connection = self._host.exchange.connected(address, port, self._number, framed=self.framed)
         self._narrow = self.encrypted
         self._host.opened(self)
 

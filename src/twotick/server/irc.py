@@ -2,19 +2,20 @@
 
 Theory of operation. An `IrcConnection` is like any connection of the server, except that a session stands between it
 and the exchange: what the session makes of lines are frames, which are taken as if the client had written them; and
-what the exchange writes are frames, which the session makes lines of. The exchange writes while the server flushes, so
-the sessions that it has written to go on right after that.
+what the exchange has for the client are frames, which the session makes lines of. The exchange gives the most frequent
+ones as heads and bodies, without bytes in between. The lines are written while the server flushes. If the session then
+has something to do for which it needs the exchange, it goes on right after that.
 """
 
 import asyncio
 import secrets
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any, Final, Protocol, cast
 
 from twotick.irc import IrcPlace, IrcSession, equip
 from twotick.server.connection import ConnectionHost, SocketConnection, client_address
 from twotick.server.options import ServerOptions, public_name
+from twotick.wire import Frame
 
 _WITHOUT_TLS: Final = b"ERROR :Closing link: this port speaks TLS, and the connection is without\r\n"
 
@@ -54,6 +55,7 @@ class IrcConnection(SocketConnection):
     __slots__ = ("_farewell", "_gateway", "session")
 
     way = "irc"
+    framed = True
 
     def __init__(self, gateway: "IrcGateway", host: ConnectionHost, address: str | None = None) -> None:
         super().__init__(host, address)
@@ -69,15 +71,19 @@ class IrcConnection(SocketConnection):
 
     # What the exchange writes to
 
-    def write(self, data: bytes) -> None:
-        """Take frames of the exchange."""
-        session = self.session
-        session.take(session.place.read(data))
-        self._gateway.go_on_soon(self)
+    def take(self, frames: list[bytes | Frame]) -> None:
+        """Take frames of the exchange, some of them as bytes, and write the lines that they are for the client.
 
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        """Take frames of the exchange, of which the parts are large."""
-        self.write(b"".join(parts))
+        The exchange is in the middle of a flush. So what the session leaves for it waits until after that.
+        """
+        session = self.session
+        session.take(frames)
+        if self.lingering or self.transport.is_closing():
+            return
+        session.advance()
+        self._write_out()
+        if session.frames or session.ended or session.blocked or not self.reading:
+            self._gateway.go_on_soon(self)
 
     def get_protocol(self) -> asyncio.BaseProtocol | None:
         """Return the connection; None if it was lost."""

@@ -624,7 +624,9 @@ def _write(connection: Connection) -> None:
     """Hand what the exchange has written to a connection to the network, in one piece if it is small."""
     out = connection.out
     if out:
-        if len(out[-1]) < _LARGE:
+        if connection.framed:
+            connection.port.take(out)
+        elif len(out[-1]) < _LARGE:
             connection.port.write(b"".join(out))
         else:
             connection.port.writelines(out)

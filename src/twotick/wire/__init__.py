@@ -28,7 +28,7 @@ from twotick.wire.frames import (
     send,
     time_text,
 )
-from twotick.wire.heads import Head, HeadCache, StartLine
+from twotick.wire.heads import GivenHead, Head, HeadCache, StartLine, read_travelling
 from twotick.wire.parser import MAX_HEAD, Frame, Parser
 from twotick.wire.words import (
     CLASSIC_SIDES,
@@ -57,6 +57,7 @@ __all__ = [
     "SHORT_DIGITS",
     "UNABLE_TO_SEND",
     "Frame",
+    "GivenHead",
     "Head",
     "HeadCache",
     "Parser",
@@ -73,6 +74,7 @@ __all__ = [
     "is_name",
     "is_room",
     "read_number",
+    "read_travelling",
     "received",
     "register",
     "registered",

@@ -133,6 +133,45 @@ class Head:
         self.headers = {} if expires is None else {b"expires": expires}
 
 
+class GivenHead(Head):
+    """The head of a frame that is given to others in the same process as it is, without ever being bytes.
+
+    Args:
+        start: what its start line would say.
+        headers: the values, by the header's name in lower case, without Content-length, Id and Seq. Heads may share
+            them.
+        identifier: the Id, which is well formed; empty if there is none.
+        seq: the Seq; None if there is none.
+        size: the bytes of the body; None for a frame without one.
+        travels: the lines of the headers that go from sender to recipient, each with its line feed.
+    """
+
+    __slots__ = ()
+
+    def __init__(  # pyright: ignore[reportMissingSuperCall]
+        self,
+        start: StartLine,
+        headers: dict[bytes, bytes],
+        identifier: bytes = b"",
+        seq: int | None = None,
+        size: int | None = None,
+        travels: bytes = b"",
+    ) -> None:
+        self.verb = start.verb_alone if size is None else start.verb
+        self.name = start.name
+        self.key = start.key
+        self.side = None
+        self.code = 0
+        self.delivered = start.delivered
+        self.headers = headers
+        self.travels = travels
+        self.size = size or 0
+        self.length_end = b"%d\n\n" % self.size if self.delivered else b""
+        self.id = identifier
+        self.seq = b"" if seq is None else b"%d" % seq
+        self.is_plain = not headers
+
+
 _UNCLEAR = Head(StartLine(Verb.MALFORMED, code=103), {})
 _TOO_LARGE = Head(StartLine(Verb.MALFORMED, code=106), {})
 
@@ -195,6 +234,20 @@ def read_head(start: StartLine | None, lines: list[bytes], max_body: int) -> Hea
     return Head(start, headers, size, travels) if size <= max_body else _TOO_LARGE
 
 
+def read_travelling(lines: bytes) -> dict[bytes, bytes]:
+    """Return the headers that go from sender to recipient: the values, by the header's name in lower case.
+
+    Args:
+        lines: their lines as `Head.travels` has them, each with its line feed.
+    """
+    headers: dict[bytes, bytes] = {}
+    for line in lines.split(b"\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            headers[name.lower()] = value.strip(_BLANKS)
+    return headers
+
+
 class HeadCache:
     """Reads heads, and remembers those that come again. The parsers of a process share one.
 
@@ -238,18 +291,15 @@ class HeadCache:
             self.heads[text] = head
         return head
 
-    def head_of_send(self, recipient: bytes, headers: dict[bytes, bytes], size: int, travels: bytes) -> Head:
-        """Return the head of a SEND without reading it, for a sender in the same process.
+    def start_line(self, line: bytes) -> StartLine:
+        """Return what a start line says that has words.
 
         Args:
-            recipient: a user or a room.
-            headers: the values, by the header's name in lower case, with Content-length.
-            size: the value of Content-length.
-            travels: the lines of the headers that go along to the recipient.
+            line: the line, without its line feed.
         """
-        line = b"SEND " + recipient
         start = self._start_lines.get(line) or self._read_start_line(line)
-        return _UNCLEAR if start is None else Head(start, headers, size, travels)
+        assert start is not None
+        return start
 
     def _read_start_line(self, line: bytes) -> StartLine | None:
         start = read_start_line(line)
