@@ -447,6 +447,15 @@ def test_mailboxes_of_a_room_are_counted_at_once(shared: PostgresAsker, monkeypa
     assert isinstance(answer, Appended)
 
 
+def test_a_server_writes_many_messages_to_the_tables_of_a_newer_one(shared: PostgresAsker):
+    for table in ("message", "content", "log"):
+        execute(shared.url, f"ALTER TABLE twotick.{table} ADD COLUMN newer bigint NOT NULL DEFAULT 7")
+    answers = shared.store.apply([shared.append("alice", "bob", id=b"%d" % number) for number in range(100)])
+    assert all(isinstance(answer, Appended) for answer in answers)
+    assert [entry.seq for entry in shared.log("bob")] == [*range(1, 101)]
+    assert shared.store.check() == []
+
+
 def test_two_processes_write_at_once(shared: PostgresAsker):
     """An Id that both are given is one message, and places in a room have no gaps."""
     shared.gather("alice", "bob", "carol")

@@ -8,9 +8,10 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+import uvloop
 
 from twotick.store.port import DatabaseFailure, DiskFull, StoreError
-from twotick.store.postgres.dialect import Parameters, for_arrays, translate
+from twotick.store.postgres.dialect import Parameters, for_arrays, inserted_into, translate
 
 _CONNECT_SECONDS: Final = 10.0
 
@@ -31,8 +32,17 @@ _SETTINGS: Final = {
 _MANY: Final = 4
 """The number of rows from which on one statement with arrays is cheaper than a statement for each row."""
 
+_VERY_MANY: Final = 48
+"""The number of rows from which on a copy is cheaper than arrays, although it asks for the types of the columns."""
+
 COMMIT: Final = "SELECT pg_logical_emit_message(true, 'twotick', ''); COMMIT"
 """Every transaction writes something, so that its COMMIT waits until all that it has read is on the standby as well."""
+
+BY_KEYS: Final = (
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+)
+"""The statements are made for looking up rows by keys. PostgreSQL would rather read through a table that has less than
+some ten thousand rows, or of which it does not know yet how many it has: once for each batch, that is dear."""
 
 LOST: Final = (
     asyncpg.PostgresConnectionError,
@@ -93,8 +103,9 @@ class PostgresConnection:
     """
 
     def __init__(self, url: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._statements: dict[str, Any] = {}
+        self._columns: dict[str, list[str]] = {}
         self.warned = ""
         self._inner: Any = None
         try:
@@ -141,12 +152,23 @@ class PostgresConnection:
 
     def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that is written for SQLite once for each row of parameters, in few messages."""
+        if len(rows) >= _VERY_MANY and (target := inserted_into(statement)):
+            table, columns = target
+            self.copy(table, columns or self._columns_of(table)[: len(rows[0])], rows)
+            return
         for of_kind in _by_types(rows):
             if len(of_kind) >= _MANY and (at_once := for_arrays(statement, tuple(map(type, of_kind[0])))):
                 self.run(at_once, [column for column in zip(*of_kind, strict=True) if column[0] is not None])
                 continue
             translated, _ = translate(statement, of_kind[0])
             self._run(self._inner.executemany(translated, of_kind))
+
+    def _columns_of(self, table: str) -> list[str]:
+        """Return the columns of a table; a newer server may add others at the end at any time."""
+        if table not in self._columns:
+            prepared = self._run(self._inner.prepare(f"SELECT * FROM twotick.{table} LIMIT 0"))  # noqa: S608
+            self._columns[table] = [each.name for each in prepared.get_attributes()]
+        return self._columns[table]
 
     def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows into a table as they are."""
@@ -213,18 +235,16 @@ async def _connected_to(url: str, **host: Any) -> Any:
         **host,
         timeout=_CONNECT_SECONDS,
         target_session_attrs="read-write",
-        statement_cache_size=0,  # prepared statements are kept by PostgresConnection
+        statement_cache_size=16,  # for copies; PostgresConnection keeps what it prepares
         server_settings=_SETTINGS,
     )
 
 
 def _hosts_of(url: str) -> list[tuple[str, int]]:
     """Return the hosts and ports of an address that names several; none if asyncpg is to find out."""
-    places = [each.strip() for each in urlsplit(url).netloc.rpartition("@")[2].split(",")]
-    if len(places) < 2:
-        return []
-    found = [urlsplit(f"//{each}") for each in places]
-    return [(unquote(each.hostname or ""), each.port or _PORT) for each in found]
+    places = [urlsplit(f"//{each.strip()}") for each in urlsplit(url).netloc.rpartition("@")[2].split(",")]
+    found = [(unquote(each.hostname or ""), each.port or _PORT) for each in places]  # or ValueError: no such port
+    return found if len(found) > 1 else []
 
 
 def _watch(connection: Any) -> None:

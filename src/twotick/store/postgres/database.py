@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
 from twotick.store.port import CommitUnknown, DatabaseFailure, StoreError
-from twotick.store.postgres.connection import CONFLICTS, LOST, PostgresConnection, store_error
+from twotick.store.postgres.connection import BY_KEYS, CONFLICTS, LOST, PostgresConnection, store_error
 from twotick.store.postgres.schema import SERVING, check_server, migrate
 from twotick.store.sqlite.database import Contents
 
@@ -73,6 +73,7 @@ class PostgresDatabase:
             if not self._is_known:  # a newer version may have added to the tables since
                 migrate(connection)
             connection.script("SET search_path = twotick, pg_catalog; SET statement_timeout = 0; SET lock_timeout = 0")
+            connection.script(BY_KEYS)
             if self._exclusive:
                 _lock(connection, shared=self._shared)
         except BaseException as error:

@@ -82,6 +82,22 @@ def _translated(statement: str, names: tuple[str, ...], types: tuple[type, ...])
 
 
 @lru_cache(maxsize=256)
+def inserted_into(statement: str) -> tuple[str, list[str] | None] | None:
+    """Return the table and the columns into which a statement inserts its parameters as they are.
+
+    Args:
+        statement: any statement that is written for SQLite.
+
+    Returns:
+        The name of the table, and those of its columns, or None for all of them; None if it is another statement.
+    """
+    if (found := _INSERT.fullmatch(statement)) is None:
+        return None
+    table, _, columns = found[1].removeprefix("INSERT INTO ").partition(" ")
+    return table, columns[1:-1].split(", ") if columns else None
+
+
+@lru_cache(maxsize=256)
 def for_arrays(statement: str, types: tuple[type, ...]) -> str | None:
     """Return a statement that does with arrays, one for each parameter, what another does for each row of parameters.
 

@@ -1,6 +1,8 @@
 """Which members and rooms requests are about, as far as the requests say it."""
 
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from twotick.store.port import Request, Together
@@ -42,16 +44,37 @@ def names_in(requests: Iterable[Request[Any]]) -> tuple[set[int], set[str], set[
     numbers: set[int] = set()
     names: set[str] = set()
     for request in flat(requests):
-        numbers.update(value for each in _NUMBERS if isinstance(value := getattr(request, each, None), int))
+        about_numbers, about_names = _fields(type(request))
+        numbers.update(value for each in about_numbers if isinstance(value := getattr(request, each), int))
         if isinstance(request, Append):
             numbers.update(request.members)
-        for each in _NAMES:
-            value = getattr(request, each, None)
+        for each in about_names:
+            value = getattr(request, each)
             if isinstance(value, bytes | str) and value:
-                text = value if isinstance(value, str) else value.decode(errors="replace")
-                names.add(text.lower().replace("\0", "\ufffd"))
+                names.add(_folded(value))
     rooms = {name for name in names if name.startswith("#")}
     return numbers, names - rooms, rooms
+
+
+@lru_cache(maxsize=256)
+def _fields(kind: type[Request[Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which attributes of a kind of requests are numbers of members, and which are names."""
+    there = {each.name for each in fields(kind)} if is_dataclass(kind) else frozenset[str]()
+    return tuple(there.intersection(_NUMBERS)), tuple(there.intersection(_NAMES))
+
+
+def _folded(name: bytes | str) -> str:
+    text = name if isinstance(name, str) else name.decode(errors="replace")
+    return text.lower().replace("\0", "\ufffd")
+
+
+def pairs_in(requests: Iterable[Request[Any]]) -> set[tuple[int, str]]:
+    """Return who writes to whom in requests: numbers of senders, each with a recipient's name in lower case."""
+    return {
+        (request.sender, _folded(request.recipient))
+        for request in flat(requests)
+        if isinstance(request, Append) and request.sender is not None and request.recipient[:1] != b"#"
+    }
 
 
 def acknowledged_in(requests: Iterable[Request[Any]]) -> dict[int, int]:

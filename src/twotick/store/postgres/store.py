@@ -16,7 +16,7 @@ from typing import Any, Final
 from twotick.store.port import CommitUnknown, DatabaseState, Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
 from twotick.store.postgres.database import PostgresDatabase
-from twotick.store.postgres.locks import acknowledged_in, flat, is_repeatable, names_in
+from twotick.store.postgres.locks import acknowledged_in, flat, is_repeatable, names_in, pairs_in
 from twotick.store.postgres.schema import risks
 from twotick.store.postgres.servers import ServerRepository
 from twotick.store.postgres.standing import state_of
@@ -108,7 +108,7 @@ class PostgresStore(SqliteStore):
             found = run(
                 _LOCK_MEMBERS, (sorted(numbers), sorted(members), locked, [*acknowledged], [*acknowledged.values()])
             )
-            self._postgres_tables.load_mailboxes([number for (number,) in found])
+            self._postgres_tables.load_mailboxes([number for (number,) in found], pairs_in(requests))
         tables = self._postgres_tables
         tables.appends = sum(type(request) is Append for request in flat(requests))
         super()._look_up_ids(requests)

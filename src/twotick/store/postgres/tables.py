@@ -24,14 +24,17 @@ _LONGEST_QUERY: Final = 1.0
 _MORE_NUMBERS: Final = 8
 
 _MAILBOXES: Final = (
-    "SELECT number, name, last, mark, entries, bytes, disabled,"
-    " ARRAY(SELECT d.name FROM device d WHERE d.member = m.number AND d.cursor IS NOT NULL ORDER BY d.name),"
-    " ARRAY(SELECT d.cursor FROM device d WHERE d.member = m.number AND d.cursor IS NOT NULL ORDER BY d.name),"
-    " ARRAY(SELECT peer FROM conversation WHERE member = m.number AND blocked = 1),"
-    " ARRAY(SELECT other FROM contact WHERE member = m.number AND other = ANY($1::bigint[])), bot,"
-    " ARRAY(SELECT peer FROM bot_right WHERE member = m.number AND sends = 1),"
-    " ARRAY(SELECT peer FROM bot_right WHERE member = m.number AND reads = 1)"
-    " FROM member m WHERE number = ANY($1::bigint[]) AND folded > '+'"
+    "SELECT number, name, last, mark, entries, bytes, disabled, coalesce(d.names, '{}'), coalesce(d.cursors, '{}'),"
+    " ARRAY(SELECT peer FROM conversation WHERE member = m.number AND blocked = 1), bot,"
+    " CASE WHEN bot = 1 THEN ARRAY(SELECT peer FROM bot_right WHERE member = m.number AND sends = 1) END,"
+    " CASE WHEN bot = 1 THEN ARRAY(SELECT peer FROM bot_right WHERE member = m.number AND reads = 1) END"
+    " FROM member m CROSS JOIN LATERAL (SELECT array_agg(name) AS names, array_agg(cursor) AS cursors FROM"
+    " (SELECT name, cursor FROM device WHERE member = m.number AND cursor IS NOT NULL ORDER BY name) AS each) AS d"
+    " WHERE number = ANY($1::bigint[]) AND folded > '+'"
+)
+_WRITTEN_TO: Final = (
+    "SELECT c.member, c.other FROM unnest($1::bigint[], $2::text[]) AS sent (sender, recipient)"
+    " JOIN member o ON o.folded = sent.recipient JOIN contact c ON c.member = sent.sender AND c.other = o.number"
 )
 _FIND_IDS: Final = (
     "SELECT m.sender, m.id FROM unnest($1::bigint[], $2::bytea[]) AS sent (sender, id)"
@@ -85,20 +88,26 @@ class PostgresTables(Tables):
         self._numbers = []
         self.sessions = {}
 
-    def load_mailboxes(self, members: list[int]) -> None:
-        """Load the mailboxes of members who are locked, and who of them has written to whom, in one query."""
+    def load_mailboxes(self, members: list[int], pairs: Iterable[tuple[int, str]]) -> None:
+        """Load the mailboxes of members who are locked.
+
+        Args:
+            members: their numbers.
+            pairs: senders, each with a recipient's name in lower case. It is loaded which of them are contacts.
+        """
         for row in self._postgres.run(_MAILBOXES, (members,)):
-            number, name, last, mark, entries, size, disabled, devices, cursors, blocked, others, *bot = row
-            box = Mailbox(
-                number, name, last, mark, entries, size, dict(zip(devices, cursors, strict=True)), frozenset(blocked)
-            )
+            number, name, last, mark, entries, size, disabled, devices, cursors, blocked, *bot = row
+            at = dict(zip(devices, cursors, strict=True))
+            box = Mailbox(number, name, last, mark, entries, size, at, frozenset(blocked))
             box.disabled = bool(disabled)
             is_bot, sends, reads = bot
             if is_bot:
                 box.rights = BotRights(frozenset(sends), frozenset(reads))
-            for other in others:
-                box.note_written_to(other)
             self.cache.add_mailbox(box)
+        if pairs := [*pairs]:
+            for number, other in self._postgres.run(_WRITTEN_TO, [*zip(*pairs, strict=True)]):
+                if (sender := self.cache.mailboxes.get(number)) is not None:
+                    sender.note_written_to(other)
 
     def stored_ids(self, keys: list[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
         """See Tables."""
@@ -155,7 +164,8 @@ class PostgresTables(Tables):
         """See Tables; here the time is that of the clock, and at least a second."""
         postgres = self._postgres
         limit = max(int(seconds * 1000), int(_LONGEST_QUERY * 1000))
-        postgres.script(f"SAVEPOINT bounded; SET LOCAL statement_timeout = {limit}")
+        # The index of words can only be used by such a scan.
+        postgres.script(f"SAVEPOINT bounded; SET LOCAL statement_timeout = {limit}; SET LOCAL enable_bitmapscan = on")
         try:
             yield
         except asyncpg.QueryCanceledError as error:
@@ -163,6 +173,7 @@ class PostgresTables(Tables):
             raise TakesTooLongError from error
         finally:
             if not postgres.is_closed:
+                postgres.script("SET LOCAL enable_bitmapscan = off")
                 postgres.script("SET LOCAL statement_timeout = 0")  # a COMMIT must never be ended
 
     # Several servers
