@@ -22,6 +22,7 @@ from twotick.store import (
     AddMember,
     Append,
     Fetch,
+    FindOutcomes,
     KeepLease,
     KeptLease,
     ListDevices,
@@ -408,6 +409,48 @@ def test_a_subscription_to_notifications_at_one_server_is_known_to_the_other_wit
     b.advance(2.0)
     (look,) = b.exchange.pushes.take(b.now)
     assert look.member == b.members[b"bob"].number
+
+
+def test_a_connection_that_only_sends_misses_no_result_because_it_has_sent_more(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+):
+    """The hint is lost, and the next entry of the sender's log is its server's own. Nothing is asked in vain."""
+    alice, bob = servers.a.sender(b"alice"), servers.b.device(b"bob", window=9)
+    servers.carry()
+    alice.write(message(b"bob", b"hi", b"1"))
+    servers.wait(1)
+    servers.wait(1)
+    bob.write(taken(1))
+    servers.b.advance(0.25)
+    servers.lose()
+    alice.write(message(b"carol", b"hi", b"2"))
+    servers.wait(2, lost=True)
+    assert told(alice.read())[-1] == ("SEND", "bob", "1", 0)
+    asked: list[object] = []
+    original = servers.a.store.apply
+
+    def apply(requests: Any) -> Any:
+        asked.extend(requests)
+        return original(requests)
+
+    monkeypatch.setattr(servers.a.store, "apply", apply)
+    alice.write(message(b"carol", b"hi", b"3"))
+    servers.wait(2, lost=True)
+    assert not any(isinstance(each, FindOutcomes) for each in asked)
+
+
+def test_a_connection_that_only_sends_misses_no_result_because_a_later_hint_came(servers: Servers):
+    alice, bob = servers.a.sender(b"alice"), servers.b.device(b"bob", window=9)
+    servers.carry()
+    alice.write(message(b"bob", b"hi", b"1"))
+    servers.wait(2)
+    bob.write(taken(1))
+    servers.b.advance(0.25)
+    servers.lose()
+    bob.write(message(b"alice", b"hi", b"2"))
+    servers.carry()
+    servers.wait(2, lost=True)
+    assert told(alice.read())[-1] == ("SEND", "bob", "1", 0)
 
 
 def test_a_server_alone_notices_what_it_was_not_told_either(new_database: Callable[[], str]):

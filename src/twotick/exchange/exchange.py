@@ -157,7 +157,7 @@ class Exchange:
             clock=clock,
             now=now,
         )
-        effects.listeners += [neighbours.note_effects] if identity is not None else []
+        effects.listeners += [neighbours.note_effects] if neighbours.tells else []
         members.notes_ends = identity is not None
         self.far_guests = far_guests = FarGuests(self.news.number, limits, relay, guests)
         stored = StoredMessages(

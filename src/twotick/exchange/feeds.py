@@ -76,6 +76,7 @@ class Feeds:
                 continue
             seq = entry.seq
             if member.last < seq:
+                member.missed = member.missed or member.last != seq - 1
                 member.last = seq
             for feed in member.feeds:
                 if feed.covered == seq - 1 and not (feed.full or feed.fetching):

@@ -26,13 +26,15 @@ class ConnectedMember:
         version: the version of the member's devices, as far as the exchange knows (`LookAround`).
         feeds: the feeds of the member's connected devices, at most one for each device.
         senders: the connections that only send.
+        missed: whether another server has added an entry to the log, so that the results of messages may be missing.
     """
 
-    __slots__ = ("feeds", "last", "number", "senders", "version")
+    __slots__ = ("feeds", "last", "missed", "number", "senders", "version")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.last = 0
+        self.missed = False
         self.version = 0
         # These are lists because most members have one connection, and an empty set takes 200 bytes.
         self.feeds: list[DeviceFeed] = []

@@ -194,6 +194,7 @@ class Neighbours:
 
     Attributes:
         identity: see above.
+        tells: whether there may be others to tell what this server has done.
         is_cut_off: whether the server has not been able to say that it lives.
         leads: whether it does the work that one server does for all; a server alone does.
         servers: the numbers of the servers that live.
@@ -217,6 +218,7 @@ class Neighbours:
     ) -> None:
         self._clock = clock
         self.identity = identity
+        self.tells = identity is not None and not identity.is_alone
         self.is_cut_off = False
         self.leads = identity is None or identity.is_alone
         self.servers: tuple[int, ...] = ()
@@ -266,14 +268,15 @@ class Neighbours:
 
     def devices_changed(self, member: int) -> None:
         """Let other servers be told that devices of a member have connected, or were revoked."""
-        self._hint.devices[member] = None
+        if self.tells:
+            self._hint.devices[member] = None
 
     def take(self) -> list[bytes]:
         """Return the hints to send."""
         if self.identity is None:
             return []
         for member in self._members.joined:
-            self._hint.devices[member] = None
+            self.devices_changed(member)
         self._members.joined.clear()
         if len(self._hint):
             self._full.append(self._hint)
@@ -399,8 +402,9 @@ class Neighbours:
 
     def _begin_round(self) -> None:
         """Look at all members once more, unless the last round is still under way, and at what guests wait for."""
-        self._full.append(self._hint)  # also if it says nothing: others notice if one is missing
-        self._hint = _Hint()
+        if self.tells:
+            self._full.append(self._hint)  # also if it says nothing: others notice if one is missing
+            self._hint = _Hint()
         if not self._left:
             self._left = [*self._members.by_number]
             self._share = -(-len(self._left) // _TICKS)
@@ -412,14 +416,17 @@ class Neighbours:
         if self._must_look:
             self._must_look = False
             self._left = []
+            self._miss_all()
             self._look_at([*self._members.by_number])
         elif self._left and not self._looks:
             some, self._left = self._left[: self._share], self._left[self._share :]
             self._look_at(some)
 
     def _look_at(self, numbers: Sequence[int]) -> None:
-        found = [self._members.by_number.get(number) for number in numbers]
-        known = [(member.number, member.last, member.version) for member in found if member is not None]
+        by_number = self._members.by_number
+        found = [by_number[number] for number in numbers if number in by_number]
+        self._find_missed(found)
+        known = [(member.number, member.last, member.version) for member in found]
         for start in range(0, len(known), _AT_ONCE):
             self._looks += 1
             request = LookAround(tuple(known[start : start + _AT_ONCE]))
@@ -436,8 +443,9 @@ class Neighbours:
             if look.removed:
                 self._members.end_all_of(look.number, b"the member was removed")
                 continue
+            member.missed = member.missed or look.last > member.last
             self._grow(member, look.last)
-            self._find_outcomes(self._sent_messages.waiting(member))
+            self._find_missed((member,))
             if look.sessions is None or look.version <= member.version:
                 continue
             if self._check_devices(member, look.sessions):
@@ -512,6 +520,20 @@ class Neighbours:
         if isinstance(result, Refusal) and connection.device is not None:
             self._members.end(connection, b"the device was revoked")
 
+    def _find_missed(self, members: Iterable[ConnectedMember]) -> None:
+        """Find the results that are missing, of members to whose logs other servers have added something."""
+        messages: list[int] = []
+        for member in members:
+            if member.missed:
+                member.missed = False
+                messages += self._sent_messages.waiting(member)
+        self._find_outcomes(messages)
+
+    def _miss_all(self) -> None:
+        """Note that the result of any message may be missing."""
+        for member in self._members.by_number.values():
+            member.missed = True
+
     def _find_outcomes(self, messages: Sequence[int]) -> None:
         for start in range(0, len(messages), _AT_ONCE):
             some = tuple(messages[start : start + _AT_ONCE])
@@ -519,6 +541,7 @@ class Neighbours:
 
     def _outcomes_found(self, asked: tuple[int, ...], found: list[SentOutcome] | StoreError) -> None:
         if isinstance(found, StoreError):
+            self._miss_all()
             return
         for outcome in found:
             if outcome.member is not None:
