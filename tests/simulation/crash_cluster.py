@@ -120,7 +120,7 @@ class World:
     async def describe(self) -> str:
         """Return what all are at, to find the reason of a problem. The servers are ended."""
         parts = [f"--- members\n{self.crowd.describe()}"]
-        parts.append(f"--- Patroni\n{await self.in_database(PatroniCluster.members)}")
+        parts.append(f"--- Patroni\n{await self.in_database(PatroniCluster.describe)}")
 
         def activity(where: str) -> str:
             with closing(PostgresConnection(where)) as connection:

@@ -187,6 +187,16 @@ class PatroniCluster:
             time.sleep(0.2)
         return result
 
+    def describe(self) -> str:
+        """Return how the nodes are, what their processes do, and what Patroni has said last."""
+        shown = subprocess.run(["ps", "-eo", "pid,ppid,etimes,args"], capture_output=True, text=True, check=True)
+        parts = [*map(str, self.members())]
+        parts += [line for line in shown.stdout.splitlines() if " postgres: twotick: " in line]
+        for number in range(NODES):
+            log = (self._folder / f"patroni{number}.log").read_text(errors="replace")
+            parts.append(f"--- the log of node {number}\n{log[-3000:]}")
+        return "\n".join(parts)
+
     def etcd_leader(self) -> int:
         """Return which etcd leads."""
         return self._until(self._etcd_leaders)[0]
