@@ -192,6 +192,9 @@ class PatroniCluster:
         shown = subprocess.run(["ps", "-eo", "pid,ppid,etimes,args"], capture_output=True, text=True, check=True)
         parts = [*map(str, self.members())]
         parts += [line for line in shown.stdout.splitlines() if " postgres: twotick: " in line]
+        with contextlib.suppress(OSError):  # not every system has this program
+            sockets = subprocess.run(["ss", "-Htnp"], capture_output=True, text=True, check=False)
+            parts += [line for line in sockets.stdout.splitlines() if line.split()[1:3] != ["0", "0"]]
         for number in range(NODES):
             log = (self._folder / f"patroni{number}.log").read_text(errors="replace")
             parts.append(f"--- the log of node {number}\n{log[-3000:]}")

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -454,6 +455,37 @@ def test_a_server_writes_many_messages_to_the_tables_of_a_newer_one(shared: Post
     assert all(isinstance(answer, Appended) for answer in answers)
     assert [entry.seq for entry in shared.log("bob")] == [*range(1, 101)]
     assert shared.store.check() == []
+
+
+def test_a_server_that_hangs_in_a_transaction_does_not_keep_others_waiting(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    """PostgreSQL gives its locks to others; it carries the transaction out again when it goes on."""
+    monkeypatch.setattr("twotick.store.postgres.database._MOST_IDLE", 0.2)
+    url = new_database()
+    hung, gone_on = threading.Event(), threading.Event()
+    tries: list[int] = []
+    with (
+        closing(PostgresStore(url, StoreLimits(), shared=True)) as one,
+        closing(PostgresStore(url, StoreLimits(), shared=True)) as other,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        member = one.ask(AddMember("alice", "", NOW))
+        assert isinstance(member, Member)
+
+        def work(tables: Any) -> int:
+            tries.append(len(tries))
+            tables.read("UPDATE member SET shown = 1 WHERE number = ?", (member.number,))
+            hung.set()
+            assert gone_on.wait(60)
+            return tables.read("UPDATE member SET shown = 0 WHERE number = ?", (member.number,)).rowcount
+
+        hanging = thread.submit(one.writing, work)
+        assert hung.wait(60)
+        other.ask(OpenDevice(member.number, "laptop", 0, NOW))
+        gone_on.set()
+        assert hanging.result() == 1
+    assert tries == [0, 1]
 
 
 def test_two_processes_write_at_once(shared: PostgresAsker):

@@ -20,6 +20,10 @@ _PATIENCE: Final = 20.0
 
 _PAUSE: Final = 0.2
 
+_MOST_IDLE: Final = 5.0
+"""Seconds after which PostgreSQL undoes a server's transaction that asks for nothing more, such as that of a machine
+that is frozen: its locks keep all other servers waiting. The server then carries it out again."""
+
 _UNKNOWN: Final = "it is not known whether the database has kept this, since {}: send it again with the same Id"
 
 _IN_USE: Final = (
@@ -75,6 +79,7 @@ class PostgresDatabase:
             connection.script("SET search_path = twotick, pg_catalog; SET statement_timeout = 0; SET lock_timeout = 0")
             connection.script(BY_KEYS)
             if self._exclusive:
+                connection.script(f"SET idle_in_transaction_session_timeout = {int(_MOST_IDLE * 1000)}")
                 _lock(connection, shared=self._shared)
         except BaseException as error:
             connection.close()
