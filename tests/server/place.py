@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.simulation.serving import serving
 from tests.sockets import Peer
 from twotick.server.secrets import hash_password
-from twotick.store import AddMember, SqliteStore, StoreLimits
+from twotick.store import AddMember, FindMember, SetEmail, SqliteStore, StoreLimits
 from twotick.wire import Side, register
 
 LOG_IN = (
@@ -18,7 +18,7 @@ _CREDENTIALS = {b"bob": b"Basic Ym9iOnNlY3JldA==", b"carol": b"Basic Y2Fyb2w6c2V
 
 
 class Place:
-    """A server with the members alice, bob and carol, whose password is `secret`."""
+    """A server with the members alice, whose e-mail address it has, bob and carol. Their password is `secret`."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -56,6 +56,9 @@ def placed(data: Path) -> Generator[Place]:
     """A server on an empty data folder."""
     store = SqliteStore(data, StoreLimits())
     store.apply([AddMember(name, hash_password(b"secret"), 0.0) for name in ("alice", "bob", "carol")])
+    alice = store.ask(FindMember("alice"))
+    assert alice is not None
+    store.ask(SetEmail(alice.number, "alice@example.org"))
     store.close()
     with serving(data) as server:
         place = Place(server.port)

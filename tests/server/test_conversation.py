@@ -92,6 +92,7 @@ def test_the_page_has_these_examples() -> None:
         "17.1",
         "18.3",
         "18.5",
+        "18.6",
         "21.6",
     ]
     # tests/exchange/test_members.py and test_pushes.py; tests/server/web/test_page.py, through a WebSocket

@@ -199,6 +199,11 @@ def test_a_profile_is_changed(place: Place) -> None:
     script.play("18.5")
 
 
+def test_a_member_wants_no_email(place: Place) -> None:
+    """Rule 18.6."""
+    Script(place, b"alice").play("18.6")
+
+
 def test_a_message_is_answered(place: Place) -> None:
     """Rule 13.6."""
     Script(place, b"alice", b"bob").play("13.6")
