@@ -27,7 +27,7 @@ class BotMessage:
     Attributes:
         message: the message.
         text: its text, without what addresses the bot. For a reaction: the reaction; empty if it was taken back.
-        sender: the user who sent it.
+        sender: the user who sent it; `message.is_guest` tells whether that is a guest.
         room: the room that it was sent to; empty if it was sent to the bot alone.
         addressed: whether the bot is addressed.
         client: the bot's client.
@@ -46,7 +46,9 @@ class BotMessage:
         self.addressed = addressed
         # A classic guest's message has no Id; its number and time are as good, unless a backup is restored.
         origin = message.id or f"{message.seq} {message.fields.get('time', '')}"
-        self.key = hashlib.sha256(f"{message.sender.lower()}\n{self.conversation}\n{origin}".encode()).hexdigest()[:32]
+        # A member who has registered the name of a guest may give the Ids again that the guest gave.
+        sender = f"{'guest ' if message.is_guest else ''}{message.sender.lower()}"
+        self.key = hashlib.sha256(f"{sender}\n{self.conversation}\n{origin}".encode()).hexdigest()[:32]
         self._answers = 0
 
     @property

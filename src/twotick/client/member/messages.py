@@ -86,6 +86,7 @@ class Event:
         pinned: for SET, whether the conversation is to be shown at the top now.
         closed: for SET, whether it is hidden now until the next message.
         muted_until: for SET, when notifications are on again; None if that does not happen by itself.
+        guests: for CHANGED, whether guests may join the room now; None if that did not change.
     """
 
     kind: EventKind
@@ -104,6 +105,7 @@ class Event:
     pinned: bool = False
     closed: bool = False
     muted_until: datetime | None = None
+    guests: bool | None = None
 
 
 class MemberMessage(Entry):
@@ -132,7 +134,7 @@ class MemberMessage(Entry):
         self.recipient = self.fields.get("to", member)
         self.room = self.recipient if self.recipient.startswith("#") else ""
         self.place = number(head, b"place")
-        by_me = self.sender.lower() == member.lower()
+        by_me = self.sender.lower() == member.lower() and not self.is_guest
         self.outgoing = by_me and ("to" in self.fields or "event" in self.fields)
         self.body = body
         self.id = self.fields.get("id", "")
@@ -140,6 +142,11 @@ class MemberMessage(Entry):
 
     def __repr__(self) -> str:
         return f"MemberMessage(seq={self.seq}, {self.sender!r} to {self.recipient!r}, body={self.body!r})"
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether a guest sent it (rule 12.14). It is not from a member of that name, also if there is one by now."""
+        return self.fields.get("guest") == "yes"
 
     @property
     def text(self) -> str:
@@ -264,6 +271,7 @@ class MemberMessage(Entry):
             fields.get("pinned") == "yes",
             fields.get("closed") == "yes",
             parse_time(fields.get("muted-until", "")),
+            fields["guests"] == "yes" if "guests" in fields else None,
         )
 
     @property

@@ -16,13 +16,15 @@ PRESENCES = {presence.value: presence for presence in Presence}
 
 
 class Role(StrEnum):
-    """The role of a member in a room (rule 12.2)."""
+    """The role of a member in a room (rule 12.2), or that of a guest."""
 
     OWNER = "owner"
     MODERATOR = "moderator"
     MEMBER = "member"
+    GUEST = "guest"
+    """A guest who is in the room, and no member of it (rule 12.15)."""
     NONE = "none"
-    """Not a member of the room."""
+    """Not in the room."""
     UNKNOWN = "unknown"
     """A member of the room, with a role that this version of the library does not know (rule 9.11)."""
 
@@ -44,6 +46,7 @@ class RoomInfo:
         invited: whether the member has an invitation and has not joined. Only set in the results of
             `MemberClient.rooms`.
         all_pin: whether all members may pin messages (rule 13.7). Not set in the results of `MemberClient.rooms`.
+        guests: whether guests may join it (rule 12.12).
     """
 
     name: str
@@ -53,6 +56,7 @@ class RoomInfo:
     topic: str = ""
     invited: bool = False
     all_pin: bool = False
+    guests: bool = False
 
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:
@@ -64,27 +68,30 @@ class RoomInfo:
             item.number("members"),
             item.text("topic", ""),
             item.flag("invited"),
+            guests=item.flag("guests"),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class RoomMember:
-    """A member of a room (rule 12.3).
+    """A member of a room (rule 12.3), or a guest who is in it (rule 12.15).
 
     Attributes:
-        name: the member's name.
-        role: the member's role in the room.
-        since: when the member joined.
+        name: the user's name.
+        role: the user's role in the room.
+        since: when the user joined; None for a guest.
     """
 
     name: str
     role: Role
-    since: datetime
+    since: datetime | None
 
     @classmethod
     def from_json(cls, item: JsonObject) -> Self:
         """Make one of an object in the server's list of room members."""
-        return cls(item.text("name"), item.choice("role", ROLES, Role.UNKNOWN), item.known_time("since"))
+        role = item.choice("role", ROLES, Role.UNKNOWN)
+        since = item.time("since") if role is Role.GUEST else item.known_time("since")
+        return cls(item.text("name"), role, since)
 
 
 @dataclass(frozen=True, slots=True)

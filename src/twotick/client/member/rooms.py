@@ -5,6 +5,7 @@ import re
 from twotick.client.errors import RequestRefused
 from twotick.client.member.headers import (
     as_text,
+    encode_flag,
     encode_id,
     encode_peer,
     encode_room,
@@ -33,25 +34,29 @@ class RoomMethods(RequestMethods):
     out.
     """
 
-    async def create_room(self, name: str, *, public: bool = False, topic: str = "") -> RoomInfo:
+    async def create_room(self, name: str, *, public: bool = False, topic: str = "", guests: bool = False) -> RoomInfo:
         """Create a room, and become its owner (rule 12.2).
 
         Args:
             name: its name: `#` and 1 to 32 letters, digits, `-` and `_`.
             public: whether every member can find and join it.
             topic: its topic, one line of at most 250 bytes of UTF-8.
+            guests: whether guests may join it (rule 12.12); only a public room can let them in.
 
         Returns:
             The new room.
 
         Raises:
-            RequestRefused: the server refused the request, for example because the name is taken.
+            RequestRefused: the server refused the request, for example because the name is taken, or does not know yet
+                of guests in rooms. Then the room is there, without guests.
             ConnectionLost: the server may or may not have created the room.
             TwotickError: the client has ended.
             ValueError: `name` cannot be the name of a room, or `topic` is too long.
         """
         headers = {"Access": _encode_access(public), "Topic": _encode_topic(topic) or None}
-        return await self._change_room(name, b"create", headers)
+        headers["Guests"] = encode_flag(guests or None)
+        room = await self._change_room(name, b"create", headers)
+        return _check_guests(room, guests or None)
 
     async def join_room(self, name: str) -> RoomInfo:
         """Join a room that is public, or to which the member has an invitation (rule 12.2).
@@ -85,9 +90,15 @@ class RoomMethods(RequestMethods):
         await self._requests.ask(Verb.ROOM, encode_room(name), {"Do": b"leave"}, once=True)
 
     async def change_room(
-        self, name: str, *, topic: str | None = None, public: bool | None = None, all_pin: bool | None = None
+        self,
+        name: str,
+        *,
+        topic: str | None = None,
+        public: bool | None = None,
+        all_pin: bool | None = None,
+        guests: bool | None = None,
     ) -> RoomInfo:
-        """Change a room's topic or who may pin, as a moderator or the owner, or its access, as the owner (rule 12.2).
+        """Change a room's topic or who may pin, as a moderator or the owner; or who may join, as the owner (rule 12.2).
 
         Args:
             name: the room's name.
@@ -95,12 +106,14 @@ class RoomMethods(RequestMethods):
             public: whether every member may join; None to leave it as it is.
             all_pin: whether all members may pin messages, and not only moderators and the owner; None to leave it as it
                 is.
+            guests: whether guests may join a public room (rule 12.12); None to leave it as it is. A room that becomes
+                private lets none in, and puts out those who are there.
 
         Returns:
             The room after the change.
 
         Raises:
-            RequestRefused: the member may not change this.
+            RequestRefused: the member may not change this, or the server does not know yet of guests in rooms.
             ConnectionLost: the server may or may not have carried out the request.
             TwotickError: the client has ended.
             ValueError: `name` cannot be the name of a room, or `topic` is too long.
@@ -109,8 +122,9 @@ class RoomMethods(RequestMethods):
             "Topic": None if topic is None else _encode_topic(topic),
             "Access": None if public is None else _encode_access(public),
             "Pinning": None if all_pin is None else b"members" if all_pin else b"moderators",
+            "Guests": encode_flag(guests),
         }
-        return await self._change_room(name, b"change", headers)
+        return _check_guests(await self._change_room(name, b"change", headers), guests)
 
     async def invite(self, room: str, member: str) -> RoomInfo:
         """Invite another member to a room (rule 12.2).
@@ -138,9 +152,11 @@ class RoomMethods(RequestMethods):
     async def remove(self, room: str, member: str) -> RoomInfo:
         """Remove a member from a room, or withdraw an invitation, as a moderator or the owner (rule 12.2).
 
+        A guest is put out in the same way; from its address, no guest can then join for an hour (rule 12.15).
+
         Args:
             room: the room's name.
-            member: the other member's name.
+            member: the name of the other member, or of the guest.
 
         Returns:
             The room.
@@ -170,9 +186,9 @@ class RoomMethods(RequestMethods):
             RequestRefused: this member is not the owner, or the other one is not in the room.
             ConnectionLost: the server may or may not have carried out the request.
             TwotickError: the client has ended.
-            ValueError: `room` or `member` is not well formed, or `role` is `Role.NONE` or `Role.UNKNOWN`.
+            ValueError: `room` or `member` is not well formed, or `role` is not one that a member can be given.
         """
-        if role in (Role.NONE, Role.UNKNOWN):
+        if role in (Role.NONE, Role.UNKNOWN, Role.GUEST):
             raise ValueError(
                 f"{role.name} is not a role that can be given: use `remove` to remove a member from the room"
             )
@@ -207,13 +223,13 @@ class RoomMethods(RequestMethods):
         return parse_list((await self._requests.ask(Verb.ROOMS)).body, RoomInfo.from_json)
 
     async def room_members(self, name: str) -> list[RoomMember]:
-        """List the members of a room (rule 12.3).
+        """List the members of a room (rule 12.3), and the guests who are in it now (rule 12.15).
 
         Args:
             name: the room's name.
 
         Returns:
-            The members, in the order in which they joined.
+            The members, in the order in which they joined, and after them the guests.
 
         Raises:
             RequestRefused: there is no such room, or the member may not know of it.
@@ -262,6 +278,17 @@ def _parse_room(answer: Answer) -> RoomInfo:
     role = ROLES.get(text_of(head, b"role"), Role.UNKNOWN)
     public = head.headers.get(b"access") == b"public"
     all_pin = head.headers.get(b"pinning") == b"members"
-    return RoomInfo(
-        as_text(head.name), public, role, number(head, b"members"), text_of(head, b"topic"), all_pin=all_pin
-    )
+    guests = head.headers.get(b"guests") == b"yes"
+    members, topic = number(head, b"members"), text_of(head, b"topic")
+    return RoomInfo(as_text(head.name), public, role, members, topic, all_pin=all_pin, guests=guests)
+
+
+def _check_guests(room: RoomInfo, wanted: bool | None) -> RoomInfo:
+    """Return a room that lets guests in if that was wanted. A server of an older version ignores the wish (rule 9.11).
+
+    Raises:
+        RequestRefused: the room does not let guests in.
+    """
+    if wanted and not room.guests:
+        raise RequestRefused(f"the server is too old to let guests into rooms; {room.name} is there without them")
+    return room

@@ -13,6 +13,7 @@ ROLES = {
     Role.OWNER: "the owner",
     Role.MODERATOR: "a moderator",
     Role.MEMBER: "a member",
+    Role.GUEST: "a guest",
     Role.NONE: "a former member",
     Role.UNKNOWN: "a member with a role that this version of Twotick does not know",
 }

@@ -84,13 +84,13 @@ async def show_members(who: Credential, room: str, *, as_json: bool) -> None:
     for each in found:
         people.know(each.name)
     for each in found:
-        since = each.since.astimezone().isoformat(timespec="seconds")
+        since = each.since and each.since.astimezone().isoformat(timespec="seconds")
         if as_json:
             display = people.of(each.name).display
             print(json.dumps({"name": each.name, "display": display, "role": each.role, "since": since}))
         else:
             person = people.person(each.name)
-            _say(f"{person.name:<32} {each.role:<9} since {since}  {person.beside}".rstrip())
+            _say(f"{person.name:<32} {each.role:<9} {f'since {since}' if since else ''}  {person.beside}".rstrip())
 
 
 async def show_rooms(who: Credential, *, as_json: bool) -> None:
