@@ -155,6 +155,11 @@ test("entries of the log become messages", () => {
   assert.equal(changeOf(frame("FORWARD bob\nContent-length: 0\nSeq: 7\nId: m4\nDeletes: al m2\n\n"), "al", 0).uid, "bob m2");
 });
 
+test("an event says only what has changed", () => {
+  const eventOf = (headers) => messageOf(frame(`FORWARD bob\nContent-length: 0\nTo: #team\nPlace: 4\nSeq: 3\nEvent: changed\n${headers}\n\n`), "al", 0)[1].event;
+  assert.deepEqual([eventOf("Access: private\nGuests: no").topic, eventOf("Topic: ").topic, eventOf("Topic: tea").topic], [null, "", "tea"]);
+});
+
 test("conversations are listed by what happened last", () => {
   const make = (name, more) => ({ ...newConversation(name), ...more });
   const all = [make("a", { recency: 1 }), make("b", { recency: 3 }), make("c", { recency: 2, pinned: true }), make("d", { recency: 9, closed: true })];

@@ -92,7 +92,7 @@ function eventOf({ headers }) {
     kind,
     member: (headers.get("member") ?? headers.get("device") ?? "").slice(0, 64),
     role: (headers.get("role") ?? "").slice(0, 64),
-    topic: headers.get("topic")?.slice(0, 250) ?? (headers.get("until") ?? "").slice(0, 10) ?? null,
+    topic: headers.get("topic")?.slice(0, 250) ?? headers.get("until")?.slice(0, 10) ?? null,
     access: (headers.get("access") ?? "").slice(0, 64),
     room: (headers.get("room") ?? "").slice(0, 64),
   };
