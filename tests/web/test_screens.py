@@ -2,20 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 import twotick
 from tests.store.pictures import png
-from tests.tools import missing
-from tests.web.visitors import PASSWORD, Crowd, PageServer, Person
+from tests.web.visitors import PASSWORD, Crowd, PageServer, Person, check_screen, load_axe
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-AXE = Path(__file__).parent.parent.parent / "build/node/node_modules/axe-core/axe.min.js"
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
@@ -23,8 +19,6 @@ async def test_axe_finds_nothing(
     crowd: Crowd, page_server: PageServer, names: list[str], scheme: str, width: int
 ) -> None:
     """WCAG 2.2 AA on every screen, and no screen is wider than the window."""
-    if not AXE.exists():
-        missing("axe-core", "make build/node/.installed")
     alice = await crowd.person(
         names[0],
         fresh=False,
@@ -33,17 +27,17 @@ async def test_axe_finds_nothing(
         viewport={"width": width, "height": 800},
         bypass_csp=True,
     )
-    await alice.page.add_script_tag(path=AXE)
-    await _check(alice.page, "sign in")
+    await load_axe(alice.page)
+    await check_screen(alice.page, "sign in")
     await alice.sign_up()
     room = f"#{names[0]}axe"
     async with twotick.join(names[1], f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as bob:
         await bob.create_room(room, public=True, topic="A room to look at")
         await bob.send(room, "*bold* _italic_ `code` https://a.example @nobody\n> quote\n```\nblock\n```")
         await bob.send(names[0], "unread")
-        await _check(alice.page, "list")
+        await check_screen(alice.page, "list")
         await alice.page.get_by_role("button", name="Rooms").click()
-        await _check(alice.page, "rooms")
+        await check_screen(alice.page, "rooms")
         # The title is right at once, not only when the page has asked for its lists again.
         await alice.page.evaluate("() => { app.profile.session.recountSoon = () => {} }")
         await alice.page.get_by_role("listitem").filter(has_text=room).get_by_role("button", name="Join").click()
@@ -51,40 +45,31 @@ async def test_axe_finds_nothing(
         await alice.expect_message("bold")
         await alice.write("an answer")
         await alice.expect_tick("an answer", "stored")
-        await _check(alice.page, "room")
+        await check_screen(alice.page, "room")
         row = alice.page.get_by_role("article").filter(has_text="an answer")
         await row.focus()
         await row.press("+")
-        await _check(alice.page, "menu")
+        await check_screen(alice.page, "menu")
         await alice.page.keyboard.press("Escape")
         await row.press("r")
-        await _check(alice.page, "reply")
+        await check_screen(alice.page, "reply")
         await alice.page.get_by_role("button", name="Emoji", exact=True).click()
         await alice.page.get_by_role("textbox", name="Search emoji by name").fill("party p")
-        await _check(alice.page, "emoji")
+        await check_screen(alice.page, "emoji")
         await alice.page.keyboard.press("Enter")
         await expect(alice.page.get_by_role("textbox", name="Message", exact=True)).to_have_value("🎉")
         await alice.page.get_by_role("button", name="Details").click()
         await alice.page.get_by_text("Leave the room").wait_for()
-        await _check(alice.page, "details")
+        await check_screen(alice.page, "details")
         await alice.page.keyboard.press("Escape")
     if width < 720:
         await alice.page.get_by_role("button", name="Back").click()
     await alice.page.get_by_role("button", name="Settings").click()
     await alice.page.get_by_text("this browser").wait_for()
-    await _check(alice.page, "settings")
+    await check_screen(alice.page, "settings")
     await alice.page.get_by_role("button", name="Keys", exact=True).click()
     await alice.page.get_by_role("table", name="With a message selected").wait_for()
-    await _check(alice.page, "keys")
-
-
-async def _check(page: Page, screen: str) -> None:
-    await page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished))")
-    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    found: dict[str, Any] = await page.evaluate("(options) => axe.run(document, options)", options)
-    told = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found["violations"]]
-    assert told == [], (screen, told)
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), screen
+    await check_screen(alice.page, "keys")
 
 
 async def test_the_keyboard_is_enough(crowd: Crowd, names: list[str]) -> None:

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.cli.commands import environment, run
+from tests.tools import missing
 
 PASSWORD: Final = "correct horse"
+_AXE: Final = Path(__file__).parent.parent.parent / "build/node/node_modules/axe-core/axe.min.js"
 
 expect.set_options(timeout=60_000)  # a browser on a busy machine can be slow
 
@@ -199,3 +201,20 @@ class Crowd:
             await person.context.close()
         violations = [each for person in self.people for each in person.violations]
         assert not violations, violations
+
+
+async def load_axe(page: Page) -> None:
+    """Load what `check_screen` needs. The page's policy must be off (`bypass_csp`)."""
+    if not _AXE.exists():
+        missing("axe-core", "make build/node/.installed")
+    await page.add_script_tag(path=_AXE)
+
+
+async def check_screen(page: Page, screen: str) -> None:
+    """Check that a screen fulfils WCAG 2.2 AA, and is no wider than the window."""
+    await page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished))")
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    found: dict[str, Any] = await page.evaluate("(options) => axe.run(document, options)", options)
+    told = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found["violations"]]
+    assert told == [], (screen, told)
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), screen

@@ -158,6 +158,22 @@ test("entries of the log become messages", () => {
 test("an event says only what has changed", () => {
   const eventOf = (headers) => messageOf(frame(`FORWARD bob\nContent-length: 0\nTo: #team\nPlace: 4\nSeq: 3\nEvent: changed\n${headers}\n\n`), "al", 0)[1].event;
   assert.deepEqual([eventOf("Access: private\nGuests: no").topic, eventOf("Topic: ").topic, eventOf("Topic: tea").topic], [null, "", "tea"]);
+  assert.deepEqual([eventOf("Access: private\nGuests: no").guests, eventOf("Guests: yes").guests, eventOf("Topic: tea").guests], ["no", "yes", ""]);
+});
+
+test("a guest's message is never that of a member who has the name now", () => {
+  const taken = (more, to = "#team") => messageOf(frame(`FORWARD ann\nContent-length: 2\nTo: ${to}\nPlace: 4\nId: m1\nSeq: 3\n${more}\nhi`), "ann", 0)[1];
+  const [guests, members] = [taken("Guest: yes\n"), taken("")];
+  assert.deepEqual([guests.guest, guests.outgoing, guests.uid], [true, false, "ann m1 guest"]);
+  assert.deepEqual([members.guest, members.outgoing, members.uid], [false, true, "ann m1"]);
+  assert.equal(merged({ ...guests, deleted: 0 }, taken("Guest: yes\nDeleted: 2026-11-22T09:30:00Z\n")).guest, true);
+  const change = (by) => ({ kind: "react", by, body: "+", place: 9, time: 0 });
+  const state = (messages) => ({ ...START, window: { ...emptyWindow("#team"), messages } });
+  const shown = (messages, by) => reduce(state(messages), { kind: "changed", conversation: "#team", uid: "ann m1", change: change(by) })
+    .window.messages.map((each) => Object.keys(each.reactions));
+  assert.deepEqual(shown([guests, members], "bob"), [[], ["bob"]]);
+  assert.deepEqual(shown([guests], "bob"), [["bob"]]);
+  assert.deepEqual(shown([guests], "Ann"), [[]]); // a member means what a member has sent
 });
 
 test("conversations are listed by what happened last", () => {

@@ -16,7 +16,7 @@ export function newConversation(name) {
   return {
     key: keyOf(name), name, unread: 0, mentions: 0, read: 0, newest: 0, recency: 0, complete: false, muted: false,
     mutedUntil: 0, blocked: false, pinned: false, closed: false, role: "", left: false, topic: "", access: "",
-    members: 0, notifyAll: false, last: null,
+    guests: false, members: 0, notifyAll: false, last: null,
   };
 }
 

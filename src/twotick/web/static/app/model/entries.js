@@ -7,7 +7,7 @@
  */
 import { isName, isRoom, number, reference, time, toText } from "../protocol/words.js";
 import { mentions } from "./conversations.js";
-import { newMessage, uidOf } from "./messages.js";
+import { guestUid, newMessage, uidOf } from "./messages.js";
 
 const LONGEST_NAME = 255;
 const STATES = ["accepted", "delivered", "read", "failed"];
@@ -45,7 +45,8 @@ export function messageOf(frame, me, now) {
   const sender = frame.words[0] ?? "";
   const name = conversationOf(frame, me);
   if (name === null || !isName(sender)) return null;
-  const outgoing = sender.toLowerCase() === me.toLowerCase();
+  const guest = headers.get("guest") === "yes";
+  const outgoing = !guest && sender.toLowerCase() === me.toLowerCase();
   const event = eventOf(frame);
   if (outgoing && !headers.has("to") && !event) return null; // a message to oneself is in the log twice
   const seq = number(frame, "seq");
@@ -53,10 +54,11 @@ export function messageOf(frame, me, now) {
   const id = headers.get("id") ?? "";
   const state = headers.get("state") ?? "";
   const text = event || headers.has("deleted") ? "" : bodyText(frame);
+  const uid = uidOf(sender, id);
   const message = newMessage({
     conversation: name.toLowerCase(),
-    uid: id ? uidOf(sender, id) : `${event ? "event" : "number"} ${place || now}`,
-    id, sender, text, outgoing: outgoing && !event, seq, event,
+    uid: id ? (guest && name.startsWith("#") ? guestUid(uid) : uid) : `${event ? "event" : "number"} ${place || now}`,
+    id, sender, guest, text, outgoing: outgoing && !event, seq, event,
     type: headers.get("content-type") ?? "",
     time: time(headers.get("time")) || time(headers.get("deleted")) || now,
     replyTo: reference(headers.get("reply-to"), sender),
@@ -95,6 +97,7 @@ function eventOf({ headers }) {
     topic: headers.get("topic")?.slice(0, 250) ?? headers.get("until")?.slice(0, 10) ?? null,
     access: (headers.get("access") ?? "").slice(0, 64),
     room: (headers.get("room") ?? "").slice(0, 64),
+    guests: headers.get("guests") ?? "",
   };
 }
 

@@ -14,13 +14,26 @@ export const WAITING = 2 ** 52;
 export const uidOf = (sender, id) => `${sender.toLowerCase()} ${id}`;
 
 /**
+ * Return the key of a guest's message in a room. It is never that of a message of a member who has the name now.
+ * @param {string} uid the key that a member's message with this sender and Id has
+ */
+export const guestUid = (uid) => `${uid} guest`;
+
+/**
+ * Return the name of who has sent a message, with the word for guests if it is one.
+ * @param {{sender: string, guest: boolean}} message
+ * @param {(key: "role.guest") => string} t
+ */
+export const senderText = ({ sender, guest }, t) => (guest ? `${sender} (${t("role.guest")})` : sender);
+
+/**
  * Return a message with what is given, and nothing else.
  * @param {Partial<Message> & {conversation: string, uid: string, sender: string}} given
  * @returns {Message}
  */
 export function newMessage(given) {
   return {
-    id: "", text: "", type: "", time: 0, outgoing: false, place: WAITING, order: 0, seq: 0, state: "", reason: "",
+    id: "", guest: false, text: "", type: "", time: 0, outgoing: false, place: WAITING, order: 0, seq: 0, state: "", reason: "",
     have: 0, of: 0, replyTo: null, forwardedFrom: "", reactions: {}, edited: 0, editPlace: 0, deleted: 0, event: null,
     file: null, mention: false, ...given,
   };
@@ -56,6 +69,14 @@ export function withState(message, state, reason = "") {
  * @property {number} place
  * @property {number} time
  */
+
+/**
+ * Return the key under which to look for what a change is about if no member has sent it: guests change nothing, and
+ * those who change their own messages are members.
+ * @param {string} uid
+ * @param {Change} change
+ */
+export const guestTarget = (uid, { by }) => (uid.startsWith(`${by.toLowerCase()} `) ? uid : guestUid(uid));
 
 /**
  * Apply a change. An older change does not undo a newer one.
@@ -121,7 +142,8 @@ export function reactionsOf(message) {
  */
 export function merged(mine, theirs) {
   if (theirs.deleted && !mine.deleted) return asDeleted({ ...mine, place: theirs.place, order: 0 }, theirs.deleted);
-  let next = { ...mine, seq: theirs.seq || mine.seq, file: mine.file?.key ? mine.file : theirs.file ?? mine.file };
+  // An older version of the page has stored messages without `guest`.
+  let next = { ...mine, guest: mine.guest ?? theirs.guest, seq: theirs.seq || mine.seq, file: mine.file?.key ? mine.file : theirs.file ?? mine.file };
   if (theirs.place !== WAITING) next = { ...next, place: theirs.place, order: 0 };
   if (theirs.state) next = withState(next, theirs.state, theirs.reason);
   if (!mine.deleted && theirs.edited && mine.editPlace === 0) next = { ...next, text: theirs.text, edited: theirs.edited };

@@ -29,7 +29,7 @@
  *   | {kind: "started", conversations: Conversation[], drafts: Record<string, string>}
  *   | {kind: "tick"}} Action
  */
-import { changed } from "./messages.js";
+import { changed, guestTarget } from "./messages.js";
 import { bounded, emptyWindow, withMessages, without } from "./window.js";
 
 /**
@@ -64,7 +64,8 @@ export function reduce(state, action) {
     case "removed":
       return action.conversation === state.window.key ? { ...state, window: without(state.window, action.uids) } : state;
     case "changed": {
-      const shown = action.conversation === state.window.key && state.window.messages.find((each) => each.uid === action.uid);
+      const find = (/** @type {string} */ uid) => state.window.messages.find((each) => each.uid === uid);
+      const shown = action.conversation === state.window.key && (find(action.uid) ?? find(guestTarget(action.uid, action.change)));
       return shown ? { ...state, window: withMessages(state.window, [changed(shown, action.change)]) } : state;
     }
     case "opened":

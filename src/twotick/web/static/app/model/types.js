@@ -16,14 +16,16 @@
  * @property {string | null} topic
  * @property {string} access
  * @property {string} room
+ * @property {string} guests "yes" or "no" if it is about letting guests in (rule 12.12)
  *
  * @typedef {"waiting" | "accepted" | "delivered" | "read" | "failed"} State
  *
  * @typedef {object} Message
  * @property {string} conversation the key of its conversation
- * @property {string} uid its key in the conversation: the sender in lower case and the Id
+ * @property {string} uid its key in the conversation: the sender in lower case and the Id; see also guestUid
  * @property {string} id
  * @property {string} sender
+ * @property {boolean} guest whether a guest has sent it: no member who has the name now (rule 12.14)
  * @property {string} text
  * @property {string} type its Content-type; empty for text
  * @property {number} time in milliseconds since 1970
@@ -64,8 +66,9 @@
  * @property {boolean} left whether the user has left the room
  * @property {string} topic
  * @property {string} access
+ * @property {boolean} guests whether the room lets guests in
  * @property {number} members
- * @property {{sender: string, text: string, time: number, state: State | "", uid: string} | null} last
+ * @property {{sender: string, guest: boolean, text: string, time: number, state: State | "", uid: string} | null} last
  *
  * @typedef {object} OutboxItem what waits to be sent
  * @property {number} number its place in the order

@@ -17,7 +17,7 @@
  */
 import { isNotified, isRoomKey, keyOf, newConversation } from "../model/conversations.js";
 import { changeOf, conversationOf, isChange, messageOf, settingsOf } from "../model/entries.js";
-import { changed, restored, WAITING, withState } from "../model/messages.js";
+import { changed, guestTarget, restored, WAITING, withState } from "../model/messages.js";
 import { table } from "../model/state.js";
 import { encodeFrame } from "../protocol/frames.js";
 import { isName, isRoom, jsonList, newId, number, time, toBytes, toText } from "../protocol/words.js";
@@ -349,8 +349,9 @@ export class Session {
     const conversation = this.conversation(found.name);
     if (!(await work.change(conversation.key, found.uid, found.change)))
       this.emit({ kind: "changed", conversation: conversation.key, uid: found.uid, change: found.change });
-    if (conversation.last?.uid === found.uid && found.change.kind !== "react")
-      conversation.last = { ...conversation.last, text: found.change.kind === "edit" ? found.change.body.slice(0, 200) : "" };
+    const { last } = conversation;
+    if (last && [found.uid, guestTarget(found.uid, found.change)].includes(last.uid) && found.change.kind !== "react")
+      conversation.last = { ...last, text: found.change.kind === "edit" ? found.change.body.slice(0, 200) : "" };
     touched.add(conversation.key);
     if (found.change.kind === "delete") this.recountSoon();
   }
@@ -378,6 +379,7 @@ export class Session {
     else if (event.kind === "changed") {
       room.topic = event.topic ?? room.topic;
       room.access = event.access || room.access;
+      room.guests = event.guests ? event.guests === "yes" : room.guests;
     }
     // Of the user's own joining, the server has told or will tell with how many others.
     if (event.kind === "joined" && !byMe && room.members) room.members++;
@@ -644,7 +646,7 @@ export class Session {
   onNews(message) {
     const conversation = this.conversation(message.conversation);
     if (!isRoomKey(conversation.key)) this.emit({ kind: "typing", conversation: conversation.key, name: message.sender, until: 0 });
-    if (!this.account.guest && !(keyOf(message.sender) in this.profiles)) this.askProfile(message.sender);
+    if (!this.account.guest && !message.guest && !(keyOf(message.sender) in this.profiles)) this.askProfile(message.sender);
     if (isNotified(conversation, message, Date.now())) this.emit({ kind: "news", message });
   }
 
@@ -703,7 +705,7 @@ export class Session {
     const last = conversation.last;
     if (last && last.time > message.time && last.uid !== message.uid) return;
     conversation.last = {
-      sender: message.sender, text: (message.text || message.file?.name || "").slice(0, 200), time: message.time,
+      sender: message.sender, guest: message.guest, text: (message.text || message.file?.name || "").slice(0, 200), time: message.time,
       state: message.state, uid: message.uid,
     };
   }
@@ -761,6 +763,7 @@ export class Session {
       if (!room || each.role === "none") continue;
       room.topic = String(each.topic ?? "");
       room.access = String(each.access ?? "");
+      room.guests = each.guests === true;
       room.members = Number(each.members) || 0;
       changed.push(room);
     }
@@ -776,7 +779,7 @@ export class Session {
     const role = headers.get("role") ?? "";
     if (!isRoom(name) || role === "none") return;
     const room = this.conversation(name);
-    Object.assign(room, { role, left: false, topic: headers.get("topic") ?? "", access: headers.get("access") ?? "", members: number(frame, "members") });
+    Object.assign(room, { role, left: false, topic: headers.get("topic") ?? "", access: headers.get("access") ?? "", guests: headers.get("guests") === "yes", members: number(frame, "members") });
     await this.saveConversations([room]);
   }
 
@@ -1009,8 +1012,8 @@ export class Session {
       if (isChange(each)) {
         // Edits and deletions are in the messages already.
         const found = changeOf(each, this.account.name, Date.now());
-        const target = found?.change.kind === "react" && shown.get(found.uid);
-        if (found && target) shown.set(found.uid, changed(target, found.change));
+        const target = found?.change.kind === "react" && (shown.get(found.uid) ?? shown.get(guestTarget(found.uid, found.change)));
+        if (found && target) shown.set(target.uid, changed(target, found.change));
         continue;
       }
       const found = messageOf(each, this.account.name, Date.now());

@@ -11,7 +11,7 @@
  * @typedef {import("../model/types.js").OutboxItem} OutboxItem
  * @typedef {import("../model/messages.js").Change} Change
  */
-import { changed, merged, WAITING } from "../model/messages.js";
+import { changed, guestTarget, merged, uidOf, WAITING } from "../model/messages.js";
 
 const FORMAT = 1;
 const ACCOUNTS = "twotick";
@@ -373,10 +373,12 @@ export class Work {
       return [joined, false];
     }
     let next = message;
-    const key = [message.conversation, message.uid];
+    const uid = message.guest ? uidOf(message.sender, message.id) : message.uid;
+    const key = [message.conversation, uid];
     const later = await answer(this.table("later").get(key));
     if (later) {
-      for (const change of /** @type {Change[]} */ (later.changes)) next = changed(next, change);
+      for (const change of /** @type {Change[]} */ (later.changes))
+        if (!message.guest || guestTarget(uid, change) !== uid) next = changed(next, change);
       this.table("later").delete(key);
     }
     this.putMessage(next);
@@ -391,7 +393,7 @@ export class Work {
    * @returns {Promise<boolean>} whether the message is stored
    */
   async change(conversation, uid, change) {
-    const message = await this.message(conversation, uid);
+    const message = (await this.message(conversation, uid)) ?? (await this.message(conversation, guestTarget(uid, change)));
     if (message) {
       this.putMessage(changed(message, change));
       return true;

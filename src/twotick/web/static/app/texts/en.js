@@ -131,6 +131,8 @@ export default {
   "event.topic": "{name} changed the topic: {topic}",
   "event.noTopic": "{name} removed the topic",
   "event.access": "{name} made the room {access}",
+  "event.guests": "{name} lets guests in",
+  "event.noGuests": "{name} lets no more guests in",
   "event.changed": "{name} changed the room",
   "event.invited": "{name} invites you to {room}",
   "event.absent": "Your device {member} was away for long. Messages stop waiting for it on {until}.",
@@ -139,6 +141,7 @@ export default {
   "role.owner": "owner",
   "role.moderator": "moderator",
   "role.member": "member",
+  "role.guest": "guest",
   "access.public": "public",
   "access.private": "private",
 

@@ -1,5 +1,6 @@
 /** The box in which the user writes messages. */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { senderText } from "../model/messages.js";
 import { visible } from "../model/names.js";
 import { t, withTexts } from "../texts/index.js";
 import { Icon } from "./icons.js";
@@ -109,7 +110,7 @@ export function Composer({ app, conversation, mode, setMode }) {
   };
   return html`<div class="composer">
     ${mode && html`<div class="mode"><${Icon} name=${mode.kind === "edit" ? "edit" : "reply"} />
-      <span class="mode-text"><b>${mode.kind === "edit" ? t("talk.editing") : t("talk.replyTo", { name: mode.message.sender })}</b>
+      <span class="mode-text"><b>${mode.kind === "edit" ? t("talk.editing") : t("talk.replyTo", { name: senderText(mode.message, t) })}</b>
         <span dir="auto">${visible(mode.message.text.slice(0, 120) || mode.message.file?.name || "")}</span></span>
       <button class="icon-button" aria-label=${t("talk.cancel")} onClick=${leave}><${Icon} name="close" /></button></div>`}
     ${emoji && pick && html`<${pick.Picker} close=${() => (setEmoji(false), box.current?.focus())} choose=${(/** @type {string} */ each) => {

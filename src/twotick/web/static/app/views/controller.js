@@ -9,7 +9,7 @@
  * @typedef {import("../model/state.js").AppState} AppState
  */
 import { isMuted, isRoomKey, keyOf, listed, newConversation } from "../model/conversations.js";
-import { uidOf } from "../model/messages.js";
+import { senderText, uidOf } from "../model/messages.js";
 import { reduce, START } from "../model/state.js";
 import { emptyWindow, withNewer, withOlder } from "../model/window.js";
 import { Profile } from "../net/profile.js";
@@ -595,14 +595,15 @@ export class Controller {
 
   /** @param {Message} message */
   onNews(message) {
+    const sender = senderText(message, t);
     const open = message.conversation === this.state.window.key;
     if (open || !isRoomKey(message.conversation))
-      this.dispatch({ kind: "said", text: t("talk.news", { name: message.sender, text: (message.text || message.file?.name || "").slice(0, 200) }) });
+      this.dispatch({ kind: "said", text: t("talk.news", { name: sender, text: (message.text || message.file?.name || "").slice(0, 200) }) });
     const quiet = document.visibilityState === "visible" || !this.profile?.session;
     if (quiet || !("Notification" in window) || Notification.permission !== "granted") return;
     const text = (message.text || message.file?.name || "").slice(0, 200);
     const name = this.state.conversations[message.conversation]?.name ?? message.sender;
-    void notifications().then((found) => found?.notify({ key: message.conversation, name, sender: message.sender, text }, () => this.open(name)));
+    void notifications().then((found) => found?.notify({ key: message.conversation, name, sender, text }, () => this.open(name)));
   }
 
   /** @param {string} key the conversation that is read; empty for all */

@@ -1,11 +1,12 @@
 /** The dialogs. They are loaded when the first of them is opened. */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { isMuted, isRoomKey, listed, moderates } from "../model/conversations.js";
+import { senderText } from "../model/messages.js";
 import { visible } from "../model/names.js";
 import { base64, isName, isRoom, jsonList, toBytes } from "../protocol/words.js";
 import { clockText, fullText, LANGUAGES, t, useLanguage, whenText } from "../texts/index.js";
 import { Icon } from "./icons.js";
-import { Formatted, joinRoom } from "./message.js";
+import { Formatted, guestTag, joinRoom } from "./message.js";
 import { chosen, choose } from "./choices.js";
 import { Avatar } from "./sidebar.js";
 
@@ -75,6 +76,7 @@ function NewRoom({ app }) {
   const [name, setName] = useState("");
   const [topic, setTopic] = useState("");
   const [open, setOpen] = useState(false);
+  const [guests, setGuests] = useState(false);
   const [problem, setProblem] = useState("");
   /** @param {Event} event */
   const go = async (event) => {
@@ -84,6 +86,7 @@ function NewRoom({ app }) {
     /** @type {Record<string, string>} */
     const headers = { Do: "create", Access: open ? "public" : "private" };
     if (topic.trim()) headers.Topic = topic.trim();
+    if (open && guests) headers.Guests = "yes";
     try {
       await app.ask("ROOM", [room], headers);
       app.open(room);
@@ -95,6 +98,7 @@ function NewRoom({ app }) {
     <form onSubmit=${go}><label>${t("room.name")}<input autofocus autocapitalize="none" spellcheck=${false} maxlength="33" value=${name} onInput=${(/** @type {any} */ e) => setName(e.target.value)} /></label>
       <label>${t("room.topic")}<input maxlength="120" value=${topic} onInput=${(/** @type {any} */ e) => setTopic(e.target.value)} /></label>
       <label class="check"><input type="checkbox" checked=${open} onChange=${() => setOpen(!open)} />${t("room.public")}</label>
+      ${open && html`<label class="check"><input type="checkbox" checked=${guests} onChange=${() => setGuests(!guests)} />${t("room.guests")}</label>`}
       <p class="problem" role="alert">${problem}</p>
       <div class="buttons"><button class="primary">${t("room.create")}</button></div></form>
   <//>`;
@@ -106,7 +110,7 @@ function Rooms({ app }) {
   return html`<${Box} app=${app} title=${t("room.browse")}>
     ${rooms?.length === 0 && html`<p class="hint">${t("room.none")}</p>`}
     <ul class="plain-list">${(rooms ?? []).map((each) => html`<li key=${each.name + each.access} class="item"><${Avatar} name=${each.name} />
-      <span class="text"><b>${each.name}</b><small>${app.membersText({ members: each.members, .../** @type {any} */ ({}) })}${each.topic ? ` · ${visible(each.topic)}` : ""}${each.invited ? ` · ${t("room.invited")}` : ""}</small></span>
+      <span class="text"><b>${each.name}</b><small>${app.membersText({ members: each.members, .../** @type {any} */ ({}) })}${each.topic ? ` · ${visible(each.topic)}` : ""}${each.guests ? ` · ${t("room.guests")}` : ""}${each.invited ? ` · ${t("room.invited")}` : ""}</small></span>
       ${each.role === "none" ? html`<button class="quiet" onClick=${() => joinRoom(app, each.name)}>${t("room.join")}</button>` : html`<button class="quiet" onClick=${() => app.open(each.name)}>${t("room.open")}</button>`}</li>`)}</ul>
     <div class="buttons"><button class="primary" onClick=${() => app.openDialog({ name: "newRoom" })}>${t("room.new")}</button></div>
   <//>`;
@@ -163,6 +167,7 @@ function RoomDetails({ app, room }) {
   const [members, again] = useAnswer(app, async () => listIn(await app.ask("ROOM", [room.name], { Do: "members" })));
   const moderator = moderates(room);
   const owner = room.role === "owner";
+  const displayOf = (/** @type {{name: string, role: string}} */ { name, role }) => role !== "guest" && app.state.profiles[name.toLowerCase()]?.display;
   const act = (/** @type {Record<string, string>} */ headers, /** @type {string} */ said = "") =>
     app.ask("ROOM", [room.name], headers).then(() => (again(), said && app.say(said)), (error) => app.complain(error));
   return html`
@@ -170,23 +175,25 @@ function RoomDetails({ app, room }) {
       <label>${t("room.topic")}<input value=${topic} maxlength="120" onInput=${(/** @type {any} */ e) => setTopic(e.target.value)} /></label><button class="quiet">${t("room.save")}</button></form>`
       : room.topic && html`<p dir="auto">${visible(room.topic)}</p>`}
     ${owner && html`<label class="check"><input type="checkbox" checked=${room.access === "public"} onChange=${() => act({ Do: "change", Access: room.access === "public" ? "private" : "public" })} />${t("room.public")}</label>`}
+    ${owner && room.access === "public" ? html`<label class="check"><input type="checkbox" checked=${room.guests} onChange=${() => act({ Do: "change", Guests: room.guests ? "no" : "yes" })} />${t("room.guests")}</label>`
+      : room.guests && html`<p>${t("room.guests")}</p>`}
     ${(moderator || room.access === "public") && html`<form class="inline" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), act({ Do: "invite", Member: guest.trim() }, t("room.invitedNow", { name: guest.trim() })), setGuest(""))}>
       <label>${t("room.inviteName")}<input autocapitalize="none" value=${guest} onInput=${(/** @type {any} */ e) => setGuest(e.target.value)} /></label><button class="quiet">${t("room.invite")}</button></form>`}
     <h3>${t("room.members")}</h3>
-    <ul class="plain-list members">${(members ?? []).map((each) => html`<li key=${each.name} class="item"><${Avatar} name=${each.name} presence=${app.state.presence[each.name.toLowerCase()]} />
-      <span class="text"><b><bdi>${visible(app.state.profiles[each.name.toLowerCase()]?.display || each.name)}</bdi></b>${app.state.profiles[each.name.toLowerCase()]?.display && html`<small>${each.name}</small>`}</span>
-      ${owner && each.name.toLowerCase() !== app.me.toLowerCase() ? html`<select aria-label=${t("room.appoint", { name: each.name })} value=${each.role} onChange=${(/** @type {any} */ e) => act({ Do: "appoint", Member: each.name, Role: e.target.value })}>
+    <ul class="plain-list members">${(members ?? []).map((each) => html`<li key=${`${each.role === "guest"} ${each.name}`} class="item"><${Avatar} name=${each.name} guest=${each.role === "guest"} presence=${each.role === "guest" ? "" : app.state.presence[each.name.toLowerCase()]} />
+      <span class="text"><b><bdi>${visible(displayOf(each) || each.name)}</bdi></b>${displayOf(each) && html`<small>${each.name}</small>`}</span>
+      ${owner && each.role !== "guest" && each.name.toLowerCase() !== app.me.toLowerCase() ? html`<select aria-label=${t("room.appoint", { name: each.name })} value=${each.role} onChange=${(/** @type {any} */ e) => act({ Do: "appoint", Member: each.name, Role: e.target.value })}>
         ${["member", "moderator", "owner"].map((role) => html`<option value=${role} selected=${role === each.role}>${t(/** @type {any} */ (`role.${role}`))}</option>`)}</select>`
-        : html`<small>${["owner", "moderator", "member"].includes(each.role) ? t(/** @type {any} */ (`role.${each.role}`)) : each.role}</small>`}
-      ${((moderator && each.role === "member") || owner) && each.name.toLowerCase() !== app.me.toLowerCase() && html`<button class="icon-button" aria-label=${`${t("room.remove")} ${each.name}`} title=${t("room.remove")} onClick=${() => act({ Do: "remove", Member: each.name })}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
+        : html`<small>${["owner", "moderator", "member", "guest"].includes(each.role) ? t(/** @type {any} */ (`role.${each.role}`)) : each.role}</small>`}
+      ${((moderator && ["member", "guest"].includes(each.role)) || owner) && each.name.toLowerCase() !== app.me.toLowerCase() && html`<button class="icon-button" aria-label=${`${t("room.remove")} ${each.name}`} title=${t("room.remove")} onClick=${() => act({ Do: "remove", Member: each.name })}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
 }
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation, messages: import("../model/types.js").Message[] | null, none: string, unpin?: (message: import("../model/types.js").Message) => void}} given */
 const MessageItems = ({ app, conversation, messages, none, unpin }) => html`
   ${messages?.length === 0 && html`<p class="hint">${none}</p>`}
-  <ul class="plain-list">${(messages ?? []).map((each) => html`<li key=${each.uid} class="found-message"><p class="top"><b><bdi>${each.sender}</bdi></b> <time>${whenText(each.time)}</time>
-      <button class="icon-button" aria-label=${`${t("message.goTo")}: ${each.sender}, ${clockText(each.time)}`} title=${t("message.goTo")} onClick=${() => app.jump(conversation.name, each)}><${Icon} name="goTo" /></button>
-      ${unpin && html`<button class="icon-button" aria-label=${`${t("message.unpin")}: ${each.sender}, ${clockText(each.time)}`} title=${t("message.unpin")} onClick=${() => unpin(each)}><${Icon} name="close" /></button>`}</p>
+  <ul class="plain-list">${(messages ?? []).map((each) => html`<li key=${each.uid} class="found-message"><p class="top"><b><bdi>${each.sender}</bdi>${guestTag(each)}</b> <time>${whenText(each.time)}</time>
+      <button class="icon-button" aria-label=${`${t("message.goTo")}: ${senderText(each, t)}, ${clockText(each.time)}`} title=${t("message.goTo")} onClick=${() => app.jump(conversation.name, each)}><${Icon} name="goTo" /></button>
+      ${unpin && html`<button class="icon-button" aria-label=${`${t("message.unpin")}: ${senderText(each, t)}, ${clockText(each.time)}`} title=${t("message.unpin")} onClick=${() => unpin(each)}><${Icon} name="close" /></button>`}</p>
     ${each.text ? html`<${Formatted} text=${each.text} me=${app.me} />` : html`<p>${each.file ? visible(each.file.name) : t("message.deleted")}</p>`}</li>`)}</ul>`;
 
 /** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */

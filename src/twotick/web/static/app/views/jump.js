@@ -8,7 +8,7 @@
  * @typedef {{messages: Message[], end: boolean}} Part some messages, and whether there are no others on that side
  */
 import { isRoomKey, keyOf } from "../model/conversations.js";
-import { WAITING } from "../model/messages.js";
+import { guestUid, WAITING } from "../model/messages.js";
 import { t } from "../texts/index.js";
 
 const HALF = 30;
@@ -28,12 +28,16 @@ export async function reach(app, name, target) {
   const store = app.profile?.store;
   if (!store) return true;
   const shown = app.state.window;
-  const mark = { uid: target.uid };
-  if (shown.key === key && shown.messages.some((each) => each.uid === target.uid)) {
-    app.dispatch({ kind: "window", window: { ...shown, mark } });
+  // A reference to a message does not say whether a guest has sent it.
+  const theirs = guestUid(target.uid);
+  const here = shown.key === key ? shown.messages.map((each) => each.uid) : [];
+  let uid = here.includes(target.uid) ? target.uid : theirs;
+  if (here.includes(uid)) {
+    app.dispatch({ kind: "window", window: { ...shown, mark: { uid } } });
     return true;
   }
-  const kept = await store.message(key, target.uid);
+  const kept = (await store.message(key, target.uid)) ?? (await store.message(key, theirs));
+  uid = kept?.uid ?? target.uid;
   const place = kept && kept.place !== WAITING ? kept.place : target.place && target.place !== WAITING ? target.place : await placeOf(app, name, target);
   if (turn !== app.opening) return true;
   if (!kept && !place) {
@@ -44,11 +48,11 @@ export async function reach(app, name, target) {
   const { before, after, apart } = kept ? await stored(app, key, kept) : { ...(await around(app, name, place)), apart: true };
   if (turn !== app.opening) return true;
   const messages = [...before.messages, ...(kept ? [at] : []), ...after.messages];
-  if (!messages.some((each) => each.uid === target.uid)) {
+  if (!messages.some((each) => each.uid === uid)) {
     app.say(t("talk.notFound"));
     return false;
   }
-  const window = { key, messages, atOldest: before.end, atNewest: after.end, apart, mark };
+  const window = { key, messages, atOldest: before.end, atNewest: after.end, apart, mark: { uid } };
   app.dispatch({ kind: "opened", window, readBefore: shown.key === key ? app.state.readBefore : app.state.conversations[key]?.read ?? 0 });
   return true;
 }

@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { moderates } from "../model/conversations.js";
 import { formatText } from "../model/formatting.js";
-import { reactionsOf, stateText, uidOf, WAITING } from "../model/messages.js";
+import { reactionsOf, senderText, stateText, uidOf, WAITING } from "../model/messages.js";
 import { colourOf, visible } from "../model/names.js";
 import { clockText, fullText, t, withTexts } from "../texts/index.js";
 import { Icon, Ticks } from "./icons.js";
@@ -56,6 +56,12 @@ function pieces(found, me) {
   });
 }
 
+/**
+ * What says, behind the name, that a guest has sent a message.
+ * @param {Message | null} message
+ */
+export const guestTag = (message) => message?.guest && html` <small class="tag">${t("role.guest")}</small>`;
+
 /** @param {{app: Controller, message: Message}} given */
 export function EventLine({ app, message }) {
   return html`<p class="event"><span>${eventText(message)}</span>${message.event?.kind === "invited" && html` <button class="link" onClick=${() => joinRoom(app, message.event?.room ?? "")}>${t("talk.join")}</button>`}</p>`;
@@ -83,6 +89,7 @@ export function eventText(message) {
     case "appointed": return t("event.appointed", { name, member, role: ["owner", "moderator", "member"].includes(event.role) ? word("role", event.role) : visible(event.role) });
     case "changed":
       if (event.access) return t("event.access", { name, access: ["public", "private"].includes(event.access) ? word("access", event.access) : visible(event.access) });
+      if (event.guests) return t(event.guests === "yes" ? "event.guests" : "event.noGuests", { name });
       return event.topic === null ? t("event.changed", { name }) : event.topic ? t("event.topic", { name, topic: visible(event.topic) }) : t("event.noTopic", { name });
     case "invited": return t("event.invited", { name, room: visible(event.room) });
     case "absent": return t("event.absent", { member, until: visible(event.topic ?? "") });
@@ -100,7 +107,7 @@ export function MessageRow({ app, message, conversation, first, replied, marked,
   const room = conversation.key.startsWith("#");
   const id = `m-${message.uid.replace(/[^A-Za-z0-9]/g, "-")}`;
   const state = stateText(message, t);
-  const display = app.state.profiles[message.sender.toLowerCase()]?.display;
+  const display = message.guest ? "" : app.state.profiles[message.sender.toLowerCase()]?.display;
   const transfer = app.state.transfers[message.uid];
   const [pinned, setPinned] = useState(/** @type {boolean | null} */ (null));
   useEffect(() => {
@@ -125,14 +132,14 @@ export function MessageRow({ app, message, conversation, first, replied, marked,
   };
   const reactions = reactionsOf(message);
   return html`<article id=${id} data-uid=${message.uid} class=${`message ${own ? "own" : ""} ${first ? "first" : ""} ${message.state === "failed" ? "failed" : ""} ${menu ? "with-menu" : ""} ${marked ? "marked" : ""}`}
-      tabindex="-1" aria-label=${message.sender} aria-describedby=${`${id}-about`} onKeyDown=${key}>
-    ${room && !own && (first ? html`<${Avatar} name=${message.sender} />` : html`<span class="avatar-gap"></span>`)}
+      tabindex="-1" aria-label=${senderText(message, t)} aria-describedby=${`${id}-about`} onKeyDown=${key}>
+    ${room && !own && (first ? html`<${Avatar} name=${message.sender} guest=${message.guest} />` : html`<span class="avatar-gap"></span>`)}
     <div class="bubble-line">
       <div class="bubble">
-        ${first && room && !own && html`<div class=${`sender ink-${colourOf(message.sender)}`}><bdi>${display ? visible(display) : message.sender}</bdi>${display && html` <small>${message.sender}</small>`}</div>`}
+        ${first && (room || message.guest) && !own && html`<div class=${`sender ink-${colourOf(message.sender)}`}><bdi>${display ? visible(display) : message.sender}</bdi>${display && html` <small>${message.sender}</small>`}${guestTag(message)}</div>`}
         ${message.forwardedFrom && html`<div class="forwarded">${t("message.forwarded", { name: visible(message.forwardedFrom) })}</div>`}
         ${message.replyTo && !message.deleted && html`<button class="quoted" onClick=${() => goTo(app, conversation, message.replyTo)}>
-          <b><bdi>${message.replyTo[0]}</bdi></b><span dir="auto">${replied ? visible(replied.text.slice(0, 140) || replied.file?.name || t("message.deleted")) : t("message.unknownReply")}</span></button>`}
+          <b><bdi>${message.replyTo[0]}</bdi>${guestTag(replied)}</b><span dir="auto">${replied ? visible(replied.text.slice(0, 140) || replied.file?.name || t("message.deleted")) : t("message.unknownReply")}</span></button>`}
         ${message.deleted ? html`<p class="deleted">${t("message.deleted")}</p>` : html`
           ${message.file && html`<${File} app=${app} message=${message} transfer=${transfer} />`}
           ${message.text && html`<${Formatted} text=${message.text} me=${app.me} />`}`}
@@ -177,7 +184,7 @@ function goTo(app, conversation, target) {
  * @param {import("../model/types.js").Conversation} conversation
  */
 const canChange = (app, message, conversation) =>
-  app.isMember && Boolean(message.id) && !message.deleted && message.state !== "failed" && conversation.key !== "all" && !conversation.left;
+  app.isMember && Boolean(message.id) && !(message.guest && message.sender.toLowerCase() === app.me.toLowerCase()) && !message.deleted && message.state !== "failed" && conversation.key !== "all" && !conversation.left;
 
 /**
  * @typedef {{name: string, keys: string[], run: () => void}} MessageAction
@@ -199,8 +206,8 @@ function actionsFor(app, message, conversation, compose, pinned) {
     able && { name: t("message.reply"), keys: ["r"], run: () => (focusBox(), compose({ kind: "reply", message })) },
     able && message.outgoing && !message.forwardedFrom && !message.file && { name: t("message.edit"), keys: ["e"], run: () => (focusBox(), compose({ kind: "edit", message })) },
     { name: t("message.copy"), keys: ["c", "y"], run: () => void navigator.clipboard?.writeText(message.text).then(() => app.say(t("message.copied")), (error) => app.complain(error)) },
-    placed && { name: t("message.forward"), keys: ["f"], run: () => app.openDialog({ name: "forward", message }) },
-    placed && { name: t("message.thread"), keys: ["t"], run: () => app.openDialog({ name: "thread", message, conversation }) },
+    placed && !message.guest && { name: t("message.forward"), keys: ["f"], run: () => app.openDialog({ name: "forward", message }) },
+    placed && !message.guest && { name: t("message.thread"), keys: ["t"], run: () => app.openDialog({ name: "thread", message, conversation }) },
     placed && { name: t(pinned ? "message.unpin" : "message.pin"), keys: ["p"], run: () => void loadPins().then((each) => each.setPinned(app, conversation, message, pinned === null ? null : !pinned)) },
     placed && message.outgoing && { name: t("message.receipts"), keys: ["i"], run: () => app.openDialog({ name: "receipts", message, conversation }) },
     placed && !message.outgoing && { name: t("message.report"), keys: [], run: () => app.openDialog({ name: "report", user: message.sender, about: message.id }) },

@@ -4,6 +4,7 @@ import { keyOf } from "../model/conversations.js";
 import { visible } from "../model/names.js";
 import { excerpt, FILTERS, parseSearch, SearchError } from "../model/search.js";
 import { t, whenText } from "../texts/index.js";
+import { guestTag } from "./message.js";
 
 const LIMIT = 30;
 
@@ -78,7 +79,7 @@ export function Results({ app, asked, done }) {
   };
   return html`<p class="hint" role="status">${problem ? html`<span class="problem">${problem}</span>` : searching && !found ? t("search.searching") : found?.messages.length === 0 ? t("side.noMessages") : ""}</p>
     <ul>${(found?.messages ?? []).map((each) => html`<li key=${`${each.conversation} ${each.uid}`}><button class="row" onClick=${() => go(each)}>
-      <span class="text"><span class="top"><b><bdi>${nameOf(app, each.sender)}</bdi></b><time>${whenText(each.time)}</time></span>
+      <span class="text"><span class="top"><b><bdi>${nameOf(app, each)}</bdi>${guestTag(each)}</b><time>${whenText(each.time)}</time></span>
       <span class="preview" dir="auto">${shownText(each, found?.words ?? [])}</span><span class="where">${app.state.conversations[each.conversation]?.name ?? each.conversation}</span></span></button></li>`)}</ul>
     ${found?.before && html`<p class="more"><button type="button" class="quiet" disabled=${searching} onClick=${() => search(found)}>${t("search.older")}</button></p>`}`;
 }
@@ -94,9 +95,9 @@ const fits = (message, { From, Has, Since, Until }) =>
 
 /**
  * @param {Controller} app
- * @param {string} name
+ * @param {Message} message
  */
-const nameOf = (app, name) => visible(app.state.profiles[keyOf(name)]?.display || name);
+const nameOf = (app, { sender, guest }) => visible((!guest && app.state.profiles[keyOf(sender)]?.display) || sender);
 
 /**
  * @param {Message} message

@@ -1,6 +1,7 @@
 /** The list of conversations, and the search. */
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { isMuted, isRoomKey, listed } from "../model/conversations.js";
+import { senderText } from "../model/messages.js";
 import { colourOf, initials, visible } from "../model/names.js";
 import { shortText, t, withTexts } from "../texts/index.js";
 import { Icon, Ticks } from "./icons.js";
@@ -33,9 +34,9 @@ function usePicture(name) {
   return hash && shown.hash === hash ? shown.url : "";
 }
 
-/** @param {{name: string, presence?: string}} given */
-export function Avatar({ name, presence = "" }) {
-  const url = usePicture(name);
+/** @param {{name: string, presence?: string, guest?: boolean}} given a guest has no picture, also if a member of that name has one */
+export function Avatar({ name, presence = "", guest = false }) {
+  const url = usePicture(guest ? "" : name);
   return html`<span class=${`avatar colour-${colourOf(name)} ${isRoomKey(name) ? "room" : ""}`} aria-hidden="true">${url ? html`<img src=${url} alt="" />` : isRoomKey(name) ? "#" : initials(name)}${presence && presence !== "gone" && html`<i class=${`dot ${presence}`}></i>`}</span>`;
 }
 
@@ -102,10 +103,10 @@ function Row({ app, conversation }) {
   const { state } = app;
   const { key, name, last, unread, mentions } = conversation;
   const draft = key === state.window.key ? "" : state.drafts[key];
-  const own = last?.sender.toLowerCase() === app.me.toLowerCase();
+  const own = !last?.guest && last?.sender.toLowerCase() === app.me.toLowerCase();
   const muted = isMuted(conversation, Date.now());
   const text = draft ? t("side.draft", { text: draft.slice(0, 100) }) : last ? visible(last.text) : "";
-  const preview = !draft && own && last?.text ? t("side.you", { text }) : isRoomKey(key) && last?.text && !own && !draft ? `${last.sender}: ${text}` : text;
+  const preview = !draft && own && last?.text ? t("side.you", { text }) : isRoomKey(key) && last?.text && !own && !draft ? `${senderText(last, t)}: ${text}` : text;
   const display = state.profiles[key]?.display;
   const count = unread ? unreadText(unread) : "";
   return html`<li>

@@ -1,7 +1,7 @@
 /** A conversation: its head, its messages and the composer. */
 import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { isRoomKey } from "../model/conversations.js";
-import { uidOf } from "../model/messages.js";
+import { guestUid, uidOf } from "../model/messages.js";
 import { visible } from "../model/names.js";
 import { typingIn } from "../model/state.js";
 import { dayText, t } from "../texts/index.js";
@@ -161,8 +161,10 @@ function Messages({ app, conversation, compose }) {
     else if (room && !message.outgoing && app.state.conversations[message.sender.toLowerCase()]?.blocked)
       rows.push(html`<p class="event" key=${message.uid}>${t("talk.blocked")}</p>`);
     else {
-      const first = !before || before.event !== null || before.sender !== message.sender || message.time - before.time > TOGETHER || today !== day || divided;
-      const replied = message.replyTo ? known.get(uidOf(...message.replyTo)) ?? null : null;
+      const first = !before || before.event !== null || before.sender !== message.sender || before.guest !== message.guest || message.time - before.time > TOGETHER || today !== day || divided;
+      const target = message.replyTo ? uidOf(...message.replyTo) : "";
+      // What a member has sent later under the same name and Id was not answered.
+      const replied = [target, guestUid(target)].map((uid) => known.get(uid)).find((each) => each && each.place <= message.place) ?? null;
       const isMark = shown.mark?.uid === message.uid;
       const inputs = [message, first, replied, isMark, conversation.role, conversation.left, app.state.transfers[message.uid], app.state.profiles];
       const made = () => html`<${MessageRow} app=${app} message=${message} conversation=${conversation} first=${first} replied=${replied} marked=${isMark} compose=${compose} />`;

@@ -9,6 +9,7 @@ export default {
   "room.name": "Name des Raums",
   "room.topic": "Thema",
   "room.public": "Alle auf diesem Server können ihn finden und beitreten",
+  "room.guests": "Gäste dürfen mitmachen",
   "room.create": "Anlegen",
   "room.browse": "Räume",
   "room.none": "Noch keine Räume. Lege den ersten an.",

@@ -9,6 +9,7 @@ export default {
   "room.name": "Room name",
   "room.topic": "Topic",
   "room.public": "Everyone on this server can find and join it",
+  "room.guests": "Guests may take part",
   "room.create": "Create",
   "room.browse": "Rooms",
   "room.none": "There are no rooms yet. Create the first one.",

@@ -9,6 +9,7 @@ export default {
   "room.name": "Nombre de la sala",
   "room.topic": "Tema",
   "room.public": "Todos en este servidor pueden encontrarla y unirse",
+  "room.guests": "Los invitados pueden participar",
   "room.create": "Crear",
   "room.browse": "Salas",
   "room.none": "Aún no hay salas. Crea la primera.",

@@ -9,6 +9,7 @@ export default {
   "room.name": "Nom du salon",
   "room.topic": "Sujet",
   "room.public": "Tous sur ce serveur peuvent le trouver et le rejoindre",
+  "room.guests": "Les invités peuvent participer",
   "room.create": "Créer",
   "room.browse": "Salons",
   "room.none": "Pas encore de salons. Créez le premier.",

@@ -9,6 +9,7 @@ export default {
   "room.name": "रूम का नाम",
   "room.topic": "विषय",
   "room.public": "इस सर्वर पर हर कोई इसे ढूँढ और शामिल हो सकता है",
+  "room.guests": "अतिथि भाग ले सकते हैं",
   "room.create": "बनाएँ",
   "room.browse": "रूम",
   "room.none": "अभी कोई रूम नहीं। पहला बनाएँ।",
