@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import started
-from tests.cli.operating import Person, people
-from tests.sockets import patiently
+from tests.cli.operating import Person, address, people
+from tests.sockets import Peer, patiently
+from twotick.wire import Side, Verb, frame, register
 
 
 @pytest.fixture
@@ -62,6 +63,9 @@ def test_rooms_are_made_joined_and_left(three: list[Person]) -> None:
     [
         (["room", "create", "te am"], 64),
         (["room", "create", "team", "--topic", "a\nb"], 64),
+        (["room", "create", "team", "--guests"], 64),
+        (["room", "access", "team", "king"], 64),
+        (["room", "access", "nowhere", "public"], 67),
         (["room", "invite", "team", "b b"], 64),
         (["room", "appoint", "team", "bob", "king"], 64),
         (["room", "members", "nowhere"], 67),
@@ -147,3 +151,45 @@ def test_what_was_said_in_a_room_is_looked_up_and_found(three: list[Person]) -> 
     assert bob.run("search", '"oats', 'wild"').returncode == 1
     assert [each["text"] for each in lines(bob.do("search", "oat*", "--json", "--limit", "1"))] == ["red wild oats"]
     assert len(alice.do("search", "oats", "--in", "bob").splitlines()) == 1
+
+
+def test_guests_are_let_in_and_what_they_write_is_marked(three: list[Person]) -> None:
+    alice, bob, _ = three
+    assert alice.do("room", "create", "lab", "--public", "--guests") == (
+        "You created #lab. Every member can find and join it, and so can guests.\n"
+    )
+    assert bob.do("room", "list") == f"{'#lab':<33} guests  {'':<9} {1:>5}\n"
+    bob.do("room", "join", "lab")
+    ann = Peer(address(alice.server), "127.0.0.1")
+    ann.write(register(Side.DUPLEX, b"ann"))
+    ann.write(frame(Verb.ROOM, b"#lab", do=b"join"))
+    ann.write(frame(Verb.SEND, b"#lab", b"hello oats", id=b"m1"))
+    while ann.frame()[0] != b"ACCEPTED":
+        pass
+    assert [line.split()[:2] for line in bob.do("room", "members", "lab").splitlines()] == [
+        ["alice", "owner"],
+        ["bob", "member"],
+        ["ann", "guest"],
+    ]
+    (*_, listed) = lines(bob.do("room", "members", "lab", "--json"))
+    assert (listed["name"], listed["role"], listed["since"]) == ("ann", "guest", None)
+    told = 'echo "$TWOTICK_FROM ${TWOTICK_GUEST:-no}"'
+    assert alice.do("listen", "alice", "--count", "1") == "#lab ann (guest): hello oats\n"
+    assert bob.do("listen", "bob", "--exec", told, "--count", "1") == "ann yes\n"
+    assert bob.do("history", "#lab", "--limit", "1").endswith(" #lab ann (guest): hello oats\n")
+    for command in (("history", "#lab", "--json", "--limit", "1"), ("export",)):
+        *_, last = lines(bob.do(*command))
+        assert (last["from"], last["guest"], last["text"]) == ("ann", True, "hello oats")
+    for _ in patiently():  # it may take a few seconds
+        if (found := bob.run("search", "oats")).returncode == 0:
+            assert found.stdout.endswith(" #lab ann (guest): hello oats\n")
+            break
+    refused = bob.run("room", "access", "lab", "public")
+    assert (refused.returncode, refused.stdout) == (69, "")
+    assert refused.stderr.count("\n") == 1
+    assert alice.do("room", "access", "lab", "public") == "public: Every member can find and join it.\n"
+    assert alice.do("room", "access", "lab") == "public: Every member can find and join it.\n"
+    assert [line.split()[0] for line in bob.do("room", "members", "lab").splitlines()] == ["alice", "bob"]
+    assert bob.do("history", "#lab", "--limit", "1").endswith(" #lab: alice lets no guests in any more\n")
+    assert alice.do("room", "access", "lab", "guests").startswith("guests: Every member can find and join it, and so")
+    ann.socket.close()

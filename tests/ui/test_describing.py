@@ -38,6 +38,9 @@ FILE = {"file": "k", "file_name": "a\x1b.png", "file_size": "1234567", "file_has
     [
         (message("hello"), "bob: hello"),
         (message("hello", to="#team"), "#team bob: hello"),
+        (message("hello", to="#team", guest="yes"), "#team bob (guest): hello"),
+        (message("hello", "alice", to="#team", guest="yes"), "#team alice (guest): hello"),
+        (message("/me waves", guest="yes"), "* bob (guest) waves"),
         (message("/me waves"), "* bob waves"),
         (message("/me waves\nand smiles", to="#team"), "#team * bob waves\n" + " " * 11 + "and smiles"),
         (message("/me waves", "alice", to="bob"), "* alice waves (to bob)"),
@@ -69,6 +72,12 @@ FILE = {"file": "k", "file_name": "a\x1b.png", "file_size": "1234567", "file_has
         (message(event="left", to="#team"), "#team: bob left"),
         (message(event="removed", member="carol", to="#team"), "#team: bob removed carol"),
         (message(event="appointed", member="carol", role="owner", to="#team"), "#team: bob made carol the owner"),
+        (message(event="changed", guests="yes", to="#team"), "#team: bob lets guests in"),
+        (message(event="changed", guests="no", to="#team"), "#team: bob lets no guests in any more"),
+        (
+            message(event="changed", access="private", guests="no", to="#team"),
+            "#team: bob made the room private",
+        ),
         (message(event="invited", room="#team", member="alice"), "bob invites you to #team"),
         (
             message(event="absent", device="ph\x1bone", since="2026-08-01T00:00:00Z", until="2026-11-22T00:00:00Z"),
@@ -105,8 +114,22 @@ NAMES = (
     "file",
     "file_name",
     "file_size",
+    "guest",
 )
-EVENT_NAMES = ("event", "member", "role", "topic", "access", "room", "of", "muted", "blocked", "time", "state")
+EVENT_NAMES = (
+    "event",
+    "member",
+    "role",
+    "topic",
+    "access",
+    "room",
+    "of",
+    "muted",
+    "blocked",
+    "time",
+    "state",
+    "guests",
+)
 VALUES = ("#team", "carol m1", "m1", "changed", "set", "5", "2026-11-22T09:30:00.123Z")
 
 

@@ -30,16 +30,19 @@ def room() -> None:
 @room.command("create")
 @_room_argument
 @click.option("--public", is_flag=True, help="Let every member find and join it.")
+@click.option("--guests", is_flag=True, help="Let guests join it, too; needs --public.")
 @click.option("--topic", metavar="TEXT", default="", help="What the room is about.")
 @with_member
-def create(room: str, *, public: bool, topic: str, who: "Credential") -> None:
+def create(room: str, *, public: bool, guests: bool, topic: str, who: "Credential") -> None:
     """Create a room that you own.
 
     Example: twotick room create team --public --topic "our work"
     """
     from twotick.ui.shell import rooms
 
-    run(rooms.create(who, room, public=public, topic=topic))
+    if guests and not public:
+        raise click.UsageError("only public rooms let guests in: give --public as well")
+    run(rooms.create(who, room, public=public, guests=guests, topic=topic))
 
 
 @room.command("join")
@@ -78,7 +81,10 @@ def invite(room: str, other: str, *, who: "Credential") -> None:
 @_other_argument
 @with_member
 def remove(room: str, other: str, *, who: "Credential") -> None:
-    """Remove a member from a room; for moderators and owners only."""
+    """Remove a member or a guest; for moderators and owners only.
+
+    For an hour, no guest can then join the room from the guest's address.
+    """
     from twotick.ui.shell import rooms
 
     run(rooms.remove(who, room, other))
@@ -102,6 +108,28 @@ def appoint(room: str, other: str, role: str, *, who: "Credential") -> None:
     run(rooms.appoint(who, room, other, Role(role)))
 
 
+@room.command("access")
+@_room_argument
+@click.argument(
+    "wanted",
+    metavar="[ACCESS]",
+    required=False,
+    type=click.Choice(["private", "public", "guests"]),
+    help="Who may join: private, public or guests [show the current one].",
+)
+@with_member
+def access(room: str, wanted: str | None, *, who: "Credential") -> None:
+    """Show or change who may join a room.
+
+    A private room is for invited members, a public one for all members. With "guests", a room is public, and guests may
+    join it as well: what they write is marked. Only the owner can change this. Guests who are in the room are put out
+    when it lets them in no more.
+    """
+    from twotick.ui.shell import rooms
+
+    run(rooms.access(who, room, wanted))
+
+
 @room.command("topic", cls=TextCommand)
 @_room_argument
 @click.argument("text", metavar="[TEXT]", required=False, help="The new topic, '' for none [show the current one].")
@@ -118,7 +146,7 @@ def topic(room: str, text: str | None, *, who: "Credential") -> None:
 @json_option
 @with_member
 def members(room: str, *, as_json: bool, who: "Credential") -> None:
-    """List the members of a room, each with the role."""
+    """List the members of a room and its guests, with their roles."""
     from twotick.ui.shell import rooms
 
     run(rooms.show_members(who, room, as_json=as_json))

@@ -12,13 +12,23 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from twotick.client import FileInfo, MemberClient, MemberMessage, Presence, Reference, Role, SendOptions, TwotickError
+from twotick.client import (
+    FileInfo,
+    MemberClient,
+    MemberMessage,
+    Presence,
+    Reference,
+    Role,
+    RoomInfo,
+    SendOptions,
+    TwotickError,
+)
 from twotick.ui.people import ProfileBook, UserProfile
 from twotick.ui.searching import find, parse_search
 from twotick.ui.shell.conversations import blocked_line, muted_line, reported_line
 from twotick.ui.shell.describing import ROLES, file_label, line_of
 from twotick.ui.shell.profile import profile_lines
-from twotick.ui.shell.rooms import member_lines, others, person_line, room_line
+from twotick.ui.shell.rooms import ACCESS, access_of, member_lines, others, person_line, room_line, set_access
 from twotick.ui.shell.saving import save
 from twotick.ui.shell.streams import on_a_terminal
 from twotick.ui.text import visible
@@ -278,11 +288,11 @@ class Commands:
 
     async def _create(self, text: str) -> None:
         access, _, rest = text.partition(" ")
-        public = access == "public"
-        name, _, topic = (rest if public or access == "private" else text).strip().partition(" ")
-        room = await self._me.create_room(_room(name), public=public, topic=topic.strip())
-        access = "public" if room.public else f"private: '/invite {room.name} carol' invites carol"
-        self._say(f"You created {room.name}. It is {access}.")
+        name, _, topic = (rest if access in ACCESS else text).strip().partition(" ")
+        public, guests = access in ("public", "guests"), access == "guests"
+        room = await self._me.create_room(_room(name), public=public, guests=guests, topic=topic.strip())
+        hint = "" if room.public else f": '/invite {room.name} carol' invites carol"
+        self._say(f"You created {room.name}. It is {_access(room)}{hint}.")
 
     async def _invite(self, text: str) -> None:
         room, member = _room_and_member(text)
@@ -299,10 +309,10 @@ class Commands:
 
     async def _access(self, text: str) -> None:
         access, _, name = text.rpartition(" ")[::-1] if text.startswith("#") else text.partition(" ")
-        if access not in ("public", "private"):
-            raise _WrongUsage("say public or private, such as '/access #team public'")
-        room = await self._me.change_room(_room(name.strip() or self._room_here()), public=access == "public")
-        self._say(f"{room.name} is {access} now.")
+        if access not in ACCESS:
+            raise _WrongUsage("say private, public or guests, such as '/access #team public'")
+        room = await set_access(self._me, _room(name.strip() or self._room_here()), access)
+        self._say(f"{room.name} is {_access(room)} now.")
 
     async def _appoint(self, text: str) -> None:
         room, _, rest = text.partition(" ") if text.startswith("#") else (self._room_here(), "", text)
@@ -582,6 +592,11 @@ def _room(text: str) -> str:
     if not text:
         raise _WrongUsage("name a room, such as #team")
     return text if text.startswith("#") else f"#{text}"
+
+
+def _access(room: RoomInfo) -> str:
+    access = access_of(room)
+    return "public, also for guests" if access == "guests" else access
 
 
 def _room_and_member(text: str) -> tuple[str, str]:

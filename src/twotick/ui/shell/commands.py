@@ -14,7 +14,7 @@ from twotick.ui.shell.streams import complain
 from twotick.ui.text import visible
 
 _PREFIX: Final = "TWOTICK_"
-_DESCRIBING: Final = ("FROM", "TO", "ROOM", "ID", "TIME", "JOB", "FILE")
+_DESCRIBING: Final = ("FROM", "GUEST", "TO", "ROOM", "ID", "TIME", "JOB", "FILE")
 """Variables that describe a message to a command, each after the prefix."""
 
 _PATIENCE: Final = 10.0
@@ -127,6 +127,7 @@ def _environment(message: Message | MemberMessage, saved: Path | None, job: Job 
     if isinstance(message, MemberMessage):
         sent = message.time
         described |= {
+            "GUEST": "yes" if message.is_guest else None,
             "TO": message.recipient,
             "ROOM": message.room or None,
             "ID": message.id or None,

@@ -40,7 +40,8 @@ def line_of(
         suffix: text after sender and recipient, such as ticks.
         formatted: whether the effect of marks is shown (docs/formatting.md).
     """
-    beside = str(people.person(message.sender)).removeprefix(user_name(message.sender))
+    is_guest = isinstance(message, MemberMessage) and message.is_guest  # of whom a member of that name says nothing
+    beside = " (guest)" if is_guest else str(people.person(message.sender)).removeprefix(user_name(message.sender))
     if isinstance(message, Message):
         return message_line(message.sender, message.text, before=prefix, beside=beside, formatted=formatted)
     if message.event is not None:
@@ -136,6 +137,8 @@ def _changes(who: str, event: Event) -> list[str]:
         changes.append(f"{who} changed the topic to: {event.topic}" if event.topic else f"{who} removed the topic")
     if event.public is not None:
         changes.append(f"{who} made the room {'public' if event.public else 'private'}")
+    if event.guests is not None and event.public is not False:
+        changes.append(f"{who} lets guests in" if event.guests else f"{who} lets no guests in any more")
     return changes or [f"{who} changed the room"]
 
 
@@ -162,7 +165,7 @@ def body_as_json(body: bytes) -> dict[str, str]:
 
 def details_as_json(message: MemberMessage) -> dict[str, Any]:
     """Return what a message has besides sender, recipient, time and body, for a JSON object."""
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = {"guest": True} if message.is_guest else {}
     if message.room:
         details["room"] = message.room
         details["place"] = message.place
@@ -187,7 +190,7 @@ def _event_as_json(event: Event) -> dict[str, Any]:
     for name in ("room", "member", "peer"):
         if value := getattr(event, name):
             shown[name] = value
-    for name in ("role", "topic", "public"):
+    for name in ("role", "topic", "public", "guests"):
         if (value := getattr(event, name)) is not None:
             shown[name] = value
     if event.kind is EventKind.ABSENT:

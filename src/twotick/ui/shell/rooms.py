@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from twotick.client import MemberClient, Role, RoomInfo
 from twotick.client.trust.tokens import Credential
@@ -18,7 +18,20 @@ def named(room: str) -> str:
     return room if room.startswith("#") else f"#{room}"
 
 
-async def create(who: Credential, room: str, *, public: bool, topic: str) -> None:
+ACCESS: Final = {
+    "private": "Only members who are invited can join it.",
+    "public": "Every member can find and join it.",
+    "guests": "Every member can find and join it, and so can guests.",
+}
+"""Who may join a room, in a word and in a sentence."""
+
+
+def access_of(room: RoomInfo) -> str:
+    """Return who may join a room: `private`, `public` or `guests`."""
+    return "guests" if room.guests else "public" if room.public else "private"
+
+
+async def create(who: Credential, room: str, *, public: bool, guests: bool, topic: str) -> None:
     """Create a room.
 
     Raises:
@@ -26,9 +39,9 @@ async def create(who: Credential, room: str, *, public: bool, topic: str) -> Non
         ValueError: the name or the topic is not valid.
     """
     async with asking(who) as me:
-        made = await me.create_room(named(room), public=public, topic=topic)
+        made = await me.create_room(named(room), public=public, guests=guests, topic=topic)
     note_names(who, [made.name])
-    _say(f"You created {made.name}. {_who_may_join(made)}")
+    _say(f"You created {made.name}. {ACCESS[access_of(made)]}")
 
 
 async def join(who: Credential, room: str) -> None:
@@ -68,6 +81,19 @@ async def appoint(who: Credential, room: str, member: str, role: Role) -> None:
     _say(f"{member} is now {ROLES[role]} of {named(room)}.")
 
 
+async def access(who: Credential, room: str, wanted: str | None) -> None:
+    """Print who may join a room; or change it, if `wanted` is a word of `ACCESS`."""
+    async with asking(who) as me:
+        known = await (me.room(named(room)) if wanted is None else set_access(me, named(room), wanted))
+    _say(f"{access_of(known)}: {ACCESS[access_of(known)]}")
+
+
+async def set_access(me: MemberClient, room: str, wanted: str) -> RoomInfo:
+    """Change who may join a room, as its owner, to one of the words of `ACCESS`."""
+    guests = True if wanted == "guests" else False if wanted == "public" else None  # a private room never lets them in
+    return await me.change_room(room, public=wanted != "private", guests=guests)
+
+
 async def topic(who: Credential, room: str, text: str | None) -> None:
     """Print the topic of a room; or change it, if `text` is one."""
     async with asking(who) as me:
@@ -76,7 +102,7 @@ async def topic(who: Credential, room: str, text: str | None) -> None:
 
 
 async def show_members(who: Credential, room: str, *, as_json: bool) -> None:
-    """Print the members of a room."""
+    """Print the members of a room, and the guests in it."""
     async with asking(who) as me:
         found = await me.room_members(named(room))
         people = await people_of(me)
@@ -121,19 +147,14 @@ def person_line(person: Person, what: str) -> str:
 
 def room_line(room: RoomInfo) -> str:
     """Return a line about a room, as the member sees it."""
-    access = "public" if room.public else "private"
     role = "invited" if room.invited else "" if room.role is Role.NONE else room.role.value
-    return f"{room.name:<33} {access:<7} {role:<9} {room.members:>5}  {room.topic}".rstrip()
+    return f"{room.name:<33} {access_of(room):<7} {role:<9} {room.members:>5}  {room.topic}".rstrip()
 
 
 def others(room: RoomInfo) -> str:
     """Return how many other members a room has, in words."""
     count = room.members - 1
     return f"{count or 'no'} other member{'' if count == 1 else 's'}"
-
-
-def _who_may_join(room: RoomInfo) -> str:
-    return "Every member can find and join it." if room.public else "Only members who are invited can join it."
 
 
 def _say(line: str) -> None:
