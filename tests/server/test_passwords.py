@@ -63,7 +63,7 @@ def test_a_password_that_looks_the_same_is_the_same(place: Place) -> None:
     [
         (change("wrong one", "long enough"), b"ERROR 104 Not authenticated\nId: p1\nReason: the old password is wrong"),
         (change("secret", "short"), b"ERROR 102 Unable to send\nId: p1\nReason: the new password cannot be used: "),
-        (change("secret", "x" * 257), b"ERROR 102 Unable to send\nId: p1\nReason: the new password cannot be used: "),
+        (change("secret", "x" * 513), b"ERROR 102 Unable to send\nId: p1\nReason: the new password cannot be used: "),
         (change("secret", b"\xff" * 7), b"ERROR 102 Unable to send\nId: p1\nReason: the new password cannot be used"),
         (b"PASSWORD\nId: p1\n\n", b"ERROR 102 Unable to send\nId: p1\nReason: the new password cannot be used: "),
         (b"PASSWORD\nId: p1\nOld: c2VjcmV0\nNew: ?\n\n", b"ERROR 102 Unable to send\nId: p1\nReason: Old and New are "),

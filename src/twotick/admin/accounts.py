@@ -7,7 +7,14 @@ from typing import Final
 from twotick.admin.errors import AdminError, Malformed
 from twotick.server.acts import invitation_name, reset_request
 from twotick.server.login import is_device
-from twotick.server.secrets import check_password, hash_password, invitation_digest, new_invitation, token_digest
+from twotick.server.secrets import (
+    SHORTEST_OF_OPERATOR,
+    check_password,
+    hash_password,
+    invitation_digest,
+    new_invitation,
+    token_digest,
+)
 from twotick.server.secrets import new_token as make_token
 from twotick.store import (
     AddInvitation,
@@ -139,7 +146,7 @@ def email(store: Store, name: str) -> EmailState | None:
 def _hashed(password: bytes) -> str:
     if not password:
         raise Malformed("no password was given")
-    if problem := check_password(password):
+    if problem := check_password(password, SHORTEST_OF_OPERATOR):
         raise Malformed(problem)
     return hash_password(password)
 

@@ -115,11 +115,11 @@ def user_add(name: str, *, data: ServerData) -> None:
     Example: twotick user add alice
     """
     from twotick import admin
-    from twotick.ui.shell.password import read_password
+    from twotick.ui.shell.password import SHORTEST_OF_OPERATOR, read_password
 
     with data.opened(create=True) as store:
         admin.check_free(store, name)
-        admin.add(store, name, read_password())
+        admin.add(store, name, read_password(shortest=SHORTEST_OF_OPERATOR))
 
 
 @user.command("passwd")
@@ -131,11 +131,11 @@ def user_passwd(name: str, *, data: ServerData) -> None:
     Without a terminal, the password is one line of standard input.
     """
     from twotick import admin
-    from twotick.ui.shell.password import read_password
+    from twotick.ui.shell.password import SHORTEST_OF_OPERATOR, read_password
 
     with data.opened() as store:
         admin.find(store, name)
-        admin.change_password(store, name, read_password())
+        admin.change_password(store, name, read_password(shortest=SHORTEST_OF_OPERATOR))
 
 
 @user.command("remove")

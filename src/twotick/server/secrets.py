@@ -33,8 +33,10 @@ _HASH = 32
 """Bytes of a hash: too many to find another password for it by chance."""
 
 SHORTEST_PASSWORD = 8
-LONGEST_PASSWORD = 256
-"""Bytes of a password (rule 10.3). The maximum limits the work of a check."""
+SHORTEST_OF_OPERATOR = 6
+LONGEST_PASSWORD = 512
+"""Bytes of a password (rule 10.3). The maximum limits the work of a check. What an operator chooses may be shorter, since
+it can be random (NIST SP 800-63B, section 5.1.1.1)."""
 
 _TOKEN = 32
 """Random bytes in a token: 256 bits cannot be guessed, so one fast hash is enough to keep."""
@@ -84,18 +86,19 @@ def prepared(password: bytes) -> bytes:
     return unicodedata.normalize("NFC", spaced).encode()
 
 
-def check_password(password: bytes) -> str | None:
+def check_password(password: bytes, shortest: int = SHORTEST_PASSWORD) -> str | None:
     """Tell whether a new password is acceptable (rule 10.3).
 
     Args:
         password: the bytes that the user gave.
+        shortest: how many bytes it has at least.
 
     Returns:
         What is wrong with it, in words that do not repeat it; None if it is acceptable.
     """
     password = prepared(password)
-    if len(password) < SHORTEST_PASSWORD:
-        return f"the password is too short: it must have at least {SHORTEST_PASSWORD} bytes"
+    if len(password) < shortest:
+        return f"the password is too short: it must have at least {shortest} bytes"
     if len(password) > LONGEST_PASSWORD:
         return f"the password is too long: it may have at most {LONGEST_PASSWORD} bytes"
     return None

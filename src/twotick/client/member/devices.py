@@ -11,7 +11,7 @@ from twotick.wire import Verb
 
 _DEVICE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 _LONGEST_PASSWORD = 1024
-"""The most bytes of a password that are sent. Servers accept 256, but count them in another form (rule 10.3)."""
+"""The most bytes of a password that are sent. Servers accept 512, but count them in another form (rule 10.3)."""
 
 _TOKEN = re.compile(r"[!-~]{1,256}")
 

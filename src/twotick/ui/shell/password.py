@@ -8,6 +8,7 @@ import sys
 import termios
 
 SHORTEST = 8
+SHORTEST_OF_OPERATOR = 6
 """The fewest bytes of a new password (rule 10.3). The server checks it too; here a user is told at once."""
 
 _MOST = 1024
@@ -24,18 +25,19 @@ def read_change() -> tuple[bytes, bytes]:
     """
     if sys.stdin.isatty():
         old = _unseen("Old password: ")
-        return old, _typed_twice("New password: ", "Repeat the new password: ")
+        return old, _typed_twice("New password: ", "Repeat the new password: ", SHORTEST)
     old, line = read_password(), sys.stdin.buffer.readline(_MOST)
     if not line:
         raise EOFError("the new password is missing: standard input has two lines, the old password and the new one")
     return old, line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def read_password(*, new: bool = True) -> bytes:
+def read_password(*, new: bool = True, shortest: int = SHORTEST) -> bytes:
     """Return a password, typed unseen on a terminal or read as one line of standard input.
 
     Args:
         new: whether it is a new password, which a terminal asks for twice.
+        shortest: how many bytes a new one has at least.
 
     Raises:
         ValueError: the new password is too short, or was not typed alike twice.
@@ -45,15 +47,15 @@ def read_password(*, new: bool = True) -> bytes:
     if not sys.stdin.isatty():
         return sys.stdin.buffer.readline(_MOST).removesuffix(b"\n").removesuffix(b"\r")
     if new:
-        return _typed_twice("Password: ", "Repeat the password: ")
+        return _typed_twice("Password: ", "Repeat the password: ", shortest)
     return _unseen("Password: ")
 
 
-def _typed_twice(prompt: str, again: str) -> bytes:
+def _typed_twice(prompt: str, again: str, shortest: int) -> bytes:
     """Return a new password that a user types unseen, twice."""
     password = _unseen(prompt)
-    if len(password) < SHORTEST:
-        raise ValueError(f"the password is too short: it must have at least {SHORTEST} bytes")
+    if len(password) < shortest:
+        raise ValueError(f"the password is too short: it must have at least {shortest} bytes")
     if password != _unseen(again):
         raise ValueError("the two passwords differ: nothing was changed")
     return password

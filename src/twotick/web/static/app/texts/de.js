@@ -10,7 +10,7 @@ export default {
   "signin.closed": "Konten auf diesem Server legt der Betreiber an.",
   "signin.show": "Passwort zeigen", "signin.working": "Einen Moment …",
   "error.name": "Ein Name hat 1 bis 32 Buchstaben und Ziffern, ohne Umlaute und Leerzeichen.",
-  "error.password": "Das Passwort hat 8 bis 256 Zeichen.",
+  "error.password": "Das Passwort hat 8 bis 512 Zeichen.",
   "error.login": "Name oder Passwort ist falsch. Prüfe beide; beim Passwort zählt die Groß- und Kleinschreibung.",
   "error.away": "Der Server antwortet nicht. Prüfe deine Verbindung und versuche es noch einmal.",
   "error.storage": "Dieser Browser lässt die Seite nichts speichern; Nachrichten könnten verloren gehen. Verlasse das private Fenster oder erlaube Speicher für diese Seite.",

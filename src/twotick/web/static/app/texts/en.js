@@ -17,7 +17,7 @@ export default {
   "signin.working": "One moment …",
 
   "error.name": "A name has 1 to 32 letters and digits, without accents or spaces.",
-  "error.password": "The password has 8 to 256 characters.",
+  "error.password": "The password has 8 to 512 characters.",
   "error.login": "The name or the password is wrong. Check both; capital letters matter in the password.",
   "error.away": "The server does not answer. Check your connection, then try again.",
   "error.storage": "This browser does not let the page keep anything, so messages could be lost. Leave the private window, or allow storage for this site.",

@@ -10,7 +10,7 @@ export default {
   "signin.closed": "El operador de este servidor crea las cuentas.",
   "signin.show": "Mostrar la contraseña", "signin.working": "Un momento …",
   "error.name": "Un nombre tiene de 1 a 32 letras y cifras, sin acentos ni espacios.",
-  "error.password": "La contraseña tiene de 8 a 256 caracteres.",
+  "error.password": "La contraseña tiene de 8 a 512 caracteres.",
   "error.login": "El nombre o la contraseña no es correcto. Revisa ambos; las mayúsculas cuentan en la contraseña.",
   "error.away": "El servidor no responde. Revisa tu conexión y prueba de nuevo.",
   "error.storage": "Este navegador no deja que la página guarde nada y podrían perderse mensajes. Sal de la ventana privada o permite el almacenamiento para este sitio.",

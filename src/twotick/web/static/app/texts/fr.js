@@ -10,7 +10,7 @@ export default {
   "signin.closed": "L’opérateur de ce serveur crée les comptes.",
   "signin.show": "Afficher le mot de passe", "signin.working": "Un instant …",
   "error.name": "Un nom a de 1 à 32 lettres et chiffres, sans accents ni espaces.",
-  "error.password": "Le mot de passe a de 8 à 256 caractères.",
+  "error.password": "Le mot de passe a de 8 à 512 caractères.",
   "error.login": "Le nom ou le mot de passe est incorrect. Vérifiez les deux ; les majuscules comptent dans le mot de passe.",
   "error.away": "Le serveur ne répond pas. Vérifiez votre connexion, puis réessayez.",
   "error.storage": "Ce navigateur ne laisse rien garder à la page : des messages pourraient se perdre. Quittez la fenêtre privée, ou autorisez le stockage pour ce site.",
