@@ -26,7 +26,7 @@ class BusLink:
         neighbours: the part of the exchange that says and hears it.
         news: the part that says and hears what is not stored.
         far_guests: the messages between guests of different servers.
-        on_answer: called when another server has asked or answered something.
+        on_answer: called when another server has told, asked or answered something.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class BusLink:
         Raises:
             BusError: the bus refuses this server.
         """
-        self._bus.subscribe(_HINTS, self._neighbours.take_hint)
-        self._bus.subscribe(_NEWS, self._news.take_piece)
+        self._bus.subscribe(_HINTS, self._take_hint)
+        self._bus.subscribe(_NEWS, self._take_news)
         await self._bus.open(self._changed)
 
     def flush(self) -> None:
@@ -88,6 +88,14 @@ class BusLink:
             )
         else:
             log.warning("all servers that share the database are heard again")
+
+    def _take_hint(self, data: bytes) -> None:
+        self._neighbours.take_hint(data)
+        self._on_answer()  # it may ask the store, which must not wait for the next tick
+
+    def _take_news(self, data: bytes) -> None:
+        self._news.take_piece(data)
+        self._on_answer()
 
     def _take(self, data: bytes, reply: Callable[[bytes], None]) -> None:
         self._far_guests.take(data, reply)
