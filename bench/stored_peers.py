@@ -87,9 +87,9 @@ def temporary_files() -> str:
     return f"{folder}: {kind} on {source} ({options.strip()})"
 
 
-def make_members(store: SqliteStore) -> None:
-    """Add the senders and recipients to a store."""
-    for name in (f"{side}{number}" for side in "sr" for number in range(SENDERS)):
+def make_members(store: SqliteStore, pairs: int = SENDERS) -> None:
+    """Add so many senders and recipients to a store."""
+    for name in (f"{side}{number}" for side in "sr" for number in range(pairs)):
         (member,) = store.apply([AddMember(name, "", time.time())])
         assert isinstance(member, Member)
         # With a token the load logs in quickly; hashing passwords takes long on purpose.

@@ -83,6 +83,7 @@ extern struct options {
     const struct protocol *protocol;
     int port;
     int pairs;     // of a sender and a receiver
+    int first;     // the number of the first pair
     int receivers; // instead of pairs there are one sender and so many receivers of each of its messages; 0: pairs
     int window;    // messages that each sender has in flight, or at most may have if there is a rate
     long rate;     // messages a second in all, whether or not others are answered; 0: as soon as others are answered

@@ -95,7 +95,7 @@ static const struct protocol *protocol_named(const char *name)
 
 static void usage(void)
 {
-    fputs("usage: load --protocol NAME --port PORT [--pairs N | --receivers N] [--window IN_FLIGHT]\n"
+    fputs("usage: load --protocol NAME --port PORT [--pairs N [--first N] | --receivers N] [--window IN_FLIGHT]\n"
           "            [--rate MESSAGES_A_SECOND] [--warm-up N] [--deliveries N] [--seconds N] [--bytes N]\n"
           "            [--server-pid PID]\n"
           "protocols:",
@@ -118,11 +118,12 @@ static void check_options(void)
 
 static void read_options(int count, char **arguments)
 {
-    enum { PROTOCOL, PORT, PAIRS, RECEIVERS, IN_FLIGHT, RATE, WARM_UP, DELIVERIES, SECONDS, BYTES, SERVER_PID };
+    enum { PROTOCOL, PORT, PAIRS, FIRST, RECEIVERS, IN_FLIGHT, RATE, WARM_UP, DELIVERIES, SECONDS, BYTES, SERVER_PID };
     static const struct option known[] = {
         {"protocol", required_argument, NULL, PROTOCOL},
         {"port", required_argument, NULL, PORT},
         {"pairs", required_argument, NULL, PAIRS},
+        {"first", required_argument, NULL, FIRST},
         {"receivers", required_argument, NULL, RECEIVERS},
         {"window", required_argument, NULL, IN_FLIGHT},
         {"rate", required_argument, NULL, RATE},
@@ -141,6 +142,7 @@ static void read_options(int count, char **arguments)
         case PROTOCOL: options.protocol = protocol_named(optarg); break;
         case PORT: options.port = (int)number(name, optarg, 1, 65535); break;
         case PAIRS: options.pairs = (int)number(name, optarg, 1, 100000); break;
+        case FIRST: options.first = (int)number(name, optarg, 0, 100000); break;
         case RECEIVERS: options.receivers = (int)number(name, optarg, 1, 100000); break;
         case IN_FLIGHT: options.window = (int)number(name, optarg, 1, 100000); break;
         case RATE: options.rate = number(name, optarg, 1, 10000000); break;
@@ -251,7 +253,7 @@ int main(int count, char **arguments)
     if (options.receivers) log_in_everyone(senders, receivers);
     else
         for (int i = 0; i < sender_count; i++)
-            log_in_pair(&senders[i], options.protocol->no_receivers ? NULL : &receivers[i], i);
+            log_in_pair(&senders[i], options.protocol->no_receivers ? NULL : &receivers[i], options.first + i);
     for (int i = 0; i < sender_count; i++) prepare(&senders[i]);
     for (int i = 0; i < receiver_count; i++) prepare(&receivers[i]);
 
