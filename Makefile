@@ -79,9 +79,9 @@ cover: .venv/.installed  ## measure the coverage of wire, exchange and store, an
 		$(BIN)/coverage report --include="src/twotick/$$floor/*" --fail-under=$(LEAST_COVERAGE) || exit 1; done
 
 # The same tests run uncompiled with all random examples, and those of the web port besides.
-compiled: build/compiled/.made  ## test wire and exchange as mypyc compiles them
-	PYTHONPATH=build/compiled $(PYTEST) --hypothesis-profile=quick tests/wire tests/exchange tests/server \
-		--ignore=tests/server/web
+compiled: build/compiled/.made  ## test the message path as mypyc compiles it
+	PYTHONPATH=build/compiled $(PYTEST) --hypothesis-profile=quick tests/wire tests/exchange tests/server tests/irc \
+		--ignore=tests/server/web --ignore=tests/irc/test_real_clients.py
 
 pythons:  ## run the quick tests on every Python from 3.11 to 3.14 that this machine has
 	@for minor in 11 12 13 14; do \
@@ -100,13 +100,13 @@ build/python3.%/.installed: pyproject.toml
 deep: .venv/.installed  ## run every test with 20 times as many random examples; takes hours
 	$(PYTEST) --hypothesis-profile=deep --timeout=0
 
-wheel: build/wheel/.made  ## build a wheel for this platform with wire and exchange compiled, in build/wheel/
+wheel: build/wheel/.made  ## build a wheel for this platform with the message path compiled, in build/wheel/
 	@ls build/wheel/*.whl
 
 # Compile a copy: Python would import compiled modules beside the source instead of the source, even after it has changed.
 build/wheel/.made: .venv/.installed $(SOURCES)
 	@command -v cc >/dev/null || { echo "install a C compiler (cc): mypyc needs one"; exit 1; }
-	@echo "compiling wire and exchange ..."
+	@echo "compiling wire, exchange and irc ..."
 	@rm -rf build/wheel build/source && mkdir -p build/source
 	@cp -R src pyproject.toml hatch_build.py README.md LICENSE build/source
 	@HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps \

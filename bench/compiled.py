@@ -1,4 +1,4 @@
-"""Measure what mypyc gives: wire and exchange compiled, against the same source in plain Python."""
+"""Measure what mypyc gives: the message path compiled, against the same source in plain Python."""
 
 import argparse
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ from relay import work
 from run_load import medians
 from turns import CONTENDERS, Measured, take_turns
 
-NAMES = ("irc", "ngircd")
+NAMES = ("irc", "irc-compiled", "ngircd")
 IN_FLIGHT = (1, 16)
 RUNS = 5
 SECONDS = 1

@@ -66,13 +66,13 @@ def _twotick_command(port: int, _folder: Path) -> list[str]:
 
 @functools.cache
 def _compile() -> Path:
-    """Compile wire and exchange as `make wheel` does, and return the folder of the package."""
+    """Compile the message path as `make wheel` does, and return the folder of the package."""
     subprocess.run(["make", "--silent", "build/compiled/.made"], cwd=ROOT, check=True)
     return ROOT / "build/compiled"
 
 
 def compiled(_folder: Path) -> dict[str, str]:
-    """Return the environment variables of a Twotick whose wire and exchange are compiled."""
+    """Return the environment variables of a Twotick whose message path is compiled."""
     return {"PYTHONPATH": str(_compile())}
 
 

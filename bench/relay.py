@@ -7,7 +7,7 @@ from common import machine, median_and_range, run, table
 from run_load import medians
 from turns import CONTENDERS, MEASURE, Measured, take_turns
 
-NAMES = tuple(name for name in CONTENDERS if name not in ("compiled", "irc"))
+NAMES = tuple(name for name in CONTENDERS if name not in ("compiled", "irc", "irc-compiled"))
 SIZES = (64, 65536)
 IN_FLIGHT = (1, 16, 128)
 RUNS = 5

@@ -61,6 +61,7 @@ CONTENDERS = {
     "identified": Contender("Twotick, guests with Ids", TWOTICK, "identified", most_unanswered=4 << 20),
     "member": Contender("Twotick, members", _TWOTICK_WITH_MEMBERS, "member"),
     "irc": Contender("Twotick", dataclasses.replace(TWOTICK, command=_irc_command), "irc"),
+    "irc-compiled": Contender("Twotick, compiled", dataclasses.replace(COMPILED, command=_irc_command), "irc"),
     "nats": Contender("nats-server", NATS, "nats"),
     "ngircd": Contender("ngircd", NGIRCD, "irc"),
     "mosquitto": Contender("mosquitto", MOSQUITTO, "mqtt"),

@@ -74,8 +74,8 @@ def _who(session: IrcSession, mask: bytes, fields: bytes, token: bytes) -> Steps
             user = users.get(name.lower()) or _SeenUser(name, unseen)
             _write_who(session, room, user, each["role"], fields, token)
     elif is_name(mask):
-        if user := _find(session, users, mask):
-            _write_who(session, b"*", user, None, fields, token)
+        if found := _find(session, users, mask):
+            _write_who(session, b"*", found, None, fields, token)
     elif mask:
         for user in users.values():
             if matches(mask, user.name):
