@@ -35,8 +35,8 @@ _HASH = 32
 SHORTEST_PASSWORD = 8
 SHORTEST_OF_OPERATOR = 6
 LONGEST_PASSWORD = 512
-"""Bytes of a password (rule 10.3). The maximum limits the work of a check. What an operator chooses may be shorter, since
-it can be random (NIST SP 800-63B, section 5.1.1.1)."""
+"""Bytes of a password (rule 10.3). The maximum limits the work of a check. What an operator chooses may be shorter,
+since it can be random (NIST SP 800-63B, section 5.1.1.1)."""
 
 _TOKEN = 32
 """Random bytes in a token: 256 bits cannot be guessed, so one fast hash is enough to keep."""
