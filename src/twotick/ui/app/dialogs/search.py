@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 from twotick.client.errors import TwotickError
 from twotick.ui.app.dialogs.box import keys_hint
 from twotick.ui.app.dialogs.tick import TickBox
-from twotick.ui.app.layout.messages import said, summary
+from twotick.ui.app.layout.messages import said, summary, writer
 from twotick.ui.app.layout.wrapping import shortened
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
@@ -223,7 +223,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
 def _said(message: LocalMessage, profiles: ProfileBook) -> str:
     if message.event is not None:
         return summary(message)
-    return f"{profiles.person(message.sender)}: {summary(message)}"
+    return f"{writer(message, profiles)}: {summary(message)}"
 
 
 def _sentence(text: str) -> str:
@@ -257,7 +257,7 @@ def result(hit: SearchHit, words: Sequence[str], profiles: ProfileBook) -> Conte
     """Return a result in two lines: conversation, sender and time; and the text around some words."""
     message = hit.message
     where = for_screen(hit.conversation.title[:33], keep="")
-    who = profiles.person(message.sender)
+    who = writer(message, profiles)
     file = "" if message.file is None or message.deleted is not None else f"[{message.file.name}]"
     text = excerpt(f"{said(message)} {file}".strip(), words) if message.text or file else summary(message)
     lower = text.lower()

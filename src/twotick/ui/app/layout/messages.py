@@ -15,7 +15,7 @@ from twotick.ui.app.layout.wrapping import Line, Span, cut, put_right, rule, sho
 from twotick.ui.app.model.messages import Attachment, LocalMessage, RoomNotice, TransferProgress
 from twotick.ui.formatting import FormattedLine, LineKind, Piece, format_text
 from twotick.ui.names import colour_of
-from twotick.ui.people import Person
+from twotick.ui.people import Person, ProfileBook
 from twotick.ui.text import as_said, for_screen, one_line, size_text, user_name
 from twotick.ui.texts import later, long_date, t
 from twotick.ui.thumbnail import format_of
@@ -82,6 +82,13 @@ class LayoutContext(NamedTuple):
 def name_style(name: str) -> str:
     """Return the style of a name: its colour."""
     return f"name-{colour_of(name)}"
+
+
+def writer(message: LocalMessage, profiles: ProfileBook) -> Person:
+    """Return how the sender of a message is written. A profile with the name of a guest is that of a member."""
+    if message.is_guest:
+        return Person(user_name(message.sender), t("guest"))
+    return profiles.person(message.sender)
 
 
 def height(message: LocalMessage, context: LayoutContext, width: int) -> int:
@@ -347,8 +354,12 @@ def _above(message: LocalMessage, context: LayoutContext, width: int) -> list[Li
         return above
     if before is not None and not above:
         above.append([])
-    person = context.person or Person(user_name(message.sender))
+    person = Person(user_name(message.sender))
+    if context.person is not None and not message.is_guest:  # a profile of that name is that of a member
+        person = context.person
     header = _indented(Span(person.name, name_style(message.sender)), *_beside(person, width // 2))
+    if message.is_guest:
+        header.append(Span(f" ({t('guest')})", "quiet"))
     header.append(Span(f"  {_local(message):%H:%M}", "quiet"))
     if message.everyone:
         header.append(Span("  " + t("to everyone"), "quiet"))
@@ -367,6 +378,7 @@ def _continues(message: LocalMessage, before: LocalMessage | None) -> bool:
         before is not None
         and before.event is None
         and before.sender == message.sender
+        and before.is_guest is message.is_guest
         and before.everyone is message.everyone
         and message.time - before.time < _GAP
     )

@@ -117,6 +117,7 @@ class LocalMessage:
         of: how many recipients the message has in a room.
         everyone: whether it was sent to all connected users (rule 5.9) and not to the user alone.
         path: the file on this machine that is sent with the message; None if there is none.
+        is_guest: whether a guest wrote it (rule 12.14): then it is not from a member of that name.
         forwards: sender and Id of the message that this one forwards, while this one waits to be sent; otherwise None.
         change: the change of another message that this message carries while it waits to be sent; None for messages
             that are shown.
@@ -149,6 +150,7 @@ class LocalMessage:
     path: Path | None = None
     change: MessageChange | None = None
     forwards: tuple[str, str] | None = None
+    is_guest: bool = False
 
     @property
     def has_place(self) -> bool:

@@ -27,12 +27,12 @@ class RoomListing(NamedTuple):
 
 
 class MemberListing(NamedTuple):
-    """A member in the list of a room's members.
+    """A member in the list of a room's members, or a guest who is in the room.
 
     Attributes:
-        name: the member's name.
-        role: `owner`, `moderator` or `member`.
-        since: when the member joined; None if the server does not say.
+        name: the user's name.
+        role: `owner`, `moderator`, `member` or `guest`.
+        since: when the user joined; None if the server does not say.
         presence: the member's presence; None if it is unknown.
     """
 

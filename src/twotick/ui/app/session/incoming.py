@@ -109,7 +109,7 @@ class EntryHandler:
             message.reply_to = (to.sender, to.id)
         if (origin := entry.forwarded_from) is not None:
             message.forwarded_from = origin.sender
-        message.file = _file(entry.file)
+        message.file, message.is_guest = _file(entry.file), entry.is_guest
         message.everyone = not entry.outgoing and "ALL" in (
             entry.recipient.upper(),
             entry.headers.get(EVERYONE.lower()),
@@ -148,7 +148,7 @@ class EntryHandler:
         Returns:
             The message if it is new; otherwise None.
         """
-        if entry.sender.lower() == self._repository.name.lower() and not entry.outgoing:
+        if entry.sender.lower() == self._repository.name.lower() and not (entry.outgoing or entry.is_guest):
             return None  # messages to oneself are stored already
         self._conversations.profiles.know(entry.sender)
         found = self.message(entry) if entry.place or entry.seq else None

@@ -72,6 +72,8 @@ def rare_fields(message: LocalMessage) -> str:
         more["path"] = str(message.path)
     if message.everyone:
         more["everyone"] = True
+    if message.is_guest:
+        more["guest"] = True
     return json.dumps(more) if more else ""
 
 
@@ -106,6 +108,7 @@ def to_message(row: tuple[Any, ...]) -> LocalMessage:
         message.file = Attachment(*found["file"]) if "file" in found else None
         message.path = Path(found["path"]) if "path" in found else None
         message.everyone = "everyone" in found
+        message.is_guest = "guest" in found
         message.change = MessageChange(ChangeKind(action), *found["about"]) if action else None
     return message
 

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from twotick.client import State
 from twotick.client.member.results import RecipientState
+from twotick.ui.app.layout.messages import writer
 from twotick.ui.app.layout.wrapping import shortened, wrap_text
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import LocalMessage
@@ -181,7 +182,7 @@ def _about_message(message: LocalMessage, profiles: ProfileBook, receipts: list[
     found: list[Part] = [(t("Message") + "\n", "bold")]
     found += _pairs(
         [
-            (t("From"), str(profiles.person(message.sender))),
+            (t("From"), str(writer(message, profiles))),
             (t("Time"), _moment(message.time)),
             (t("Edited"), "" if message.edited is None else _moment(message.edited)),
             (t("Deleted"), "" if message.deleted is None else _moment(message.deleted)),

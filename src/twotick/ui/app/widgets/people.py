@@ -20,7 +20,7 @@ _LEAST = 4
 """Columns of a display name below which it is left out."""
 
 
-_ROLES = {"owner": later("owner"), "moderator": later("moderator"), "member": later("member")}
+_ROLES = {"owner": later("owner"), "moderator": later("moderator"), "member": later("member"), "guest": later("guest")}
 
 _MAX_ROLE = 9
 """Characters that are shown of a role that this version of Twotick does not know."""

@@ -1,0 +1,46 @@
+"""Guests in rooms, on the screen of a member (docs/protocol.md, rules 12.12 to 12.15)."""
+
+from pathlib import Path
+
+from tests.client.members import chatting
+from tests.client.room_guests import guest_in
+from tests.ui.app.users import app_user, member
+
+
+async def test_what_a_guest_writes_is_marked(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", folder=tmp_path / "data") as chat:
+        options = member(chat, tmp_path / "app")
+        async with chat.join("bob") as bob, app_user(options) as alice:
+            await bob.create_room("#lab", public=True, guests=True)
+            await alice.is_connected()
+            await alice.session.join("#lab")
+            await alice.opens("#lab")
+            async with guest_in("#lab", chat.address) as ann:
+                await ann.say("hello oats")
+                await alice.sees("ann (guest)", "hello oats")
+                await bob.send("#lab", "welcome")
+                await alice.sees("bob", "welcome")
+                await alice.press("alt+m")
+                await alice.sees("Members", "ann", "guest")
+                await alice.press("escape")
+        async with app_user(options) as alice:  # from the database of the app
+            await alice.opens("#lab")
+            await alice.sees("ann (guest)", "hello oats")
+
+
+async def test_a_member_sees_what_a_guest_of_the_same_name_wrote_before(tmp_path: Path) -> None:
+    async with chatting("bob", folder=tmp_path / "data") as chat:
+        async with chat.join("bob") as bob:
+            await bob.create_room("#lab", public=True, guests=True)
+        async with guest_in("#lab", chat.address) as ann:
+            await ann.say("hello oats")
+        await chat.stop()
+        chat.token("ann")
+        await chat.start()
+        options = member(chat, tmp_path / "app", "ann")
+        async with app_user(options) as ann:
+            await ann.is_connected()
+            room = await ann.session.join("#lab")
+            await ann.opens("#lab")
+            await ann.session.load_older(room)  # what was said before ann joined
+            await ann.sees("ann (guest)", "hello oats")
