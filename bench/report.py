@@ -20,6 +20,7 @@ import peers
 import plots
 import publish
 import relay
+import several
 import start
 import steady
 import stored_peers
@@ -66,6 +67,7 @@ PARTS = {
     "relay": Part(_relay, peers.PEERS),
     "durable": Part(_durable, _STORED),
     "on-postgres": Part(on_postgres.report, (on_postgres.ON_POSTGRES,)),
+    "several": Part(several.report, (several.ON_POSTGRES, several.NATS)),
     "steady": Part(steady.report, (peers.NATS, peers.MOSQUITTO, stored_peers.PEERS["postgres"].program)),
     "everyone": Part(everyone.report, (peers.NATS, peers.NGIRCD, peers.MOSQUITTO)),
     "irc": Part(irc.report, (peers.NGIRCD,)),
