@@ -211,7 +211,7 @@ async def test_change_topic_and_access(alice: AppUser, session: FakeSession) -> 
     await alice.type("/topic nothing at all", "enter")
     await asks(alice, session, "change", "#team", "nothing at all", None)
     await alice.press("alt+w")
-    await alice.sees("Access", "Public: every member")
+    await alice.sees("Access", "Public: every member", "Public, also for guests")
     await alice.press("enter")
     await asks(alice, session, "change", "#team", None, "public")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.client.members import chatting
+from tests.client.members import chatting, until
 from tests.client.room_guests import guest_in
 from tests.ui.app.users import app_user, member
 
@@ -44,3 +44,26 @@ async def test_a_member_sees_what_a_guest_of_the_same_name_wrote_before(tmp_path
             await ann.opens("#lab")
             await ann.session.load_older(room)  # what was said before ann joined
             await ann.sees("ann (guest)", "hello oats")
+
+
+async def test_the_owner_lets_guests_in_and_out(tmp_path: Path) -> None:
+    async with chatting("alice", "bob", folder=tmp_path / "data") as chat:
+        options = member(chat, tmp_path / "app")
+        async with chat.join("bob") as bob, app_user(options) as alice:
+            await alice.is_connected()
+            await alice.session.create_room("#lab", "public")
+            await alice.opens("#lab")
+            await alice.press("alt+w")
+            await alice.type("also for guests", "enter")
+            await alice.sees("alice made the room public, also for guests")
+            assert (await bob.room("#lab")).guests
+            async with guest_in("#lab", chat.address) as ann:
+                await ann.say("hello oats")
+                await alice.sees("ann (guest)", "hello oats")
+            await alice.press("alt+w")
+            await alice.type("every member", "enter")
+            await until(
+                lambda: [each.access for each in alice.session.conversations if each.name == "#lab"] == ["public"]
+            )
+            room = await bob.room("#lab")
+            assert (room.public, room.guests) == (True, False)

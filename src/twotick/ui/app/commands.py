@@ -109,7 +109,7 @@ ROOMS = (
     Command("new", "New room", "Create a room", "f7,alt+n", "F7", "#ROOM", P.ROOMS),
     Command("members", "Members", "List the members of the room", "alt+m", "Alt+M", "", P.MEMBERS),
     Command("topic", "Topic", "Change the topic of the room", "alt+t", "Alt+T", "TEXT", P.SET_TOPIC),
-    Command("access", "Access", "Make the room public or private", "alt+w", "Alt+W", "", P.SET_ACCESS),
+    Command("access", "Access", "Change who may join the room", "alt+w", "Alt+W", "", P.SET_ACCESS),
     Command("invite", "Invite", "Invite a user to the room", "alt+i", "Alt+I", "NAME", P.INVITE),
     Command("remove", "Remove", "Remove a member from the room", "alt+x", "Alt+X", "NAME", P.REMOVE),
     Command("appoint", "Change role", "Make a member a moderator or the owner", "alt+p", "Alt+P", "NAME", P.APPOINT),

@@ -122,12 +122,13 @@ class RoomActions:
                 await self._screen.succeeds(self._session.change(room, topic=topic))
 
     async def set_access(self) -> None:
-        """Make the room public or private."""
+        """Change who may join the room: all members, guests too, or only those who are invited."""
         room = self._screen.shown
         if room is None:
             return
         choices = [
             _access_choice("public", t("Public: every member can find and join it")),
+            _access_choice("guests", t("Public, also for guests: guests can join it, too")),
             _access_choice("private", t("Private: only invited members can find and join it")),
         ]
         access = await self._screen.show_dialog(ChooseDialog(t("Access"), choices, wrapped=True))

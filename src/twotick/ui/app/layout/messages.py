@@ -267,7 +267,7 @@ def _changed(event: RoomNotice, who: str) -> str:
             return t("{who} changed the topic to: {topic} and made the room {access}", **values)
 
 
-_ACCESS = {"public": later("public"), "private": later("private")}
+_ACCESS = {"public": later("public"), "guests": later("public, also for guests"), "private": later("private")}
 
 _ROLES = {
     "owner": later("the owner"),

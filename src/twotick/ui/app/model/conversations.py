@@ -62,7 +62,7 @@ class LocalConversation:
         topic: the topic of the room; empty if it has none.
         role: the user's role in the room: `owner`, `moderator`, `member` or `none`; empty if it is unknown.
         members: the number of members of the room; 0 if it is unknown.
-        access: who may join the room: `public` or `private`; empty if it is unknown.
+        access: who may join the room: `public`, `guests` or `private`; empty if it is unknown.
         left: whether the user is no longer in the room.
         presence: the presence of the other user; None if it is unknown or the conversation is not direct.
         closed: whether the user has closed it: the list leaves it out until a message arrives or the user opens it.

@@ -49,7 +49,7 @@ class RoomNotice(NamedTuple):
         member: the member that was removed, appointed or invited, or the device; otherwise empty.
         role: the role of a member that was appointed.
         topic: the new topic, or the day by which the device must be connected; None for none.
-        access: the new access, `public` or `private`; empty if it did not change.
+        access: the new access, `public`, `guests` or `private`; empty if it did not change.
         room: the room of an invitation, which the server sends outside of that room.
     """
 

@@ -11,7 +11,7 @@ class RoomListing(NamedTuple):
 
     Attributes:
         name: the name with its `#`.
-        access: `public` or `private`.
+        access: `public`, `guests` or `private`.
         role: the user's role: `owner`, `moderator`, `member` or `none`.
         members: the number of members.
         topic: the topic; empty if it has none.

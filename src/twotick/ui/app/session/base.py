@@ -408,7 +408,7 @@ class ChatSession(ABC):
 
         Args:
             name: the name with its `#`.
-            access: `public` or `private`.
+            access: `public`, `guests` or `private`.
             topic: the topic; empty for none.
         """
         raise TwotickError(_NOT_FOR_GUESTS)
@@ -436,7 +436,7 @@ class ChatSession(ABC):
     async def change(
         self, conversation: LocalConversation, topic: str | None = None, access: str | None = None
     ) -> None:
-        """Change the topic of a room, or its access (`public` or `private`); None leaves it unchanged."""
+        """Change the topic of a room, or its access (`public`, `guests` or `private`); None leaves it unchanged."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def set_muted(self, conversation: LocalConversation, muted: bool) -> None:

@@ -324,7 +324,7 @@ class EntryHandler:
                 room.role = event.role.value
             case EventKind.CHANGED:
                 room.topic = room.topic if event.topic is None else event.topic[:MAX_TOPIC]
-                room.access = room.access if event.public is None else access_of(event.public)
+                room.access = _new_access(event) or room.access
             case _:
                 pass
         self._repository.update(room)
@@ -359,9 +359,16 @@ def mark_left(room: LocalConversation) -> None:
     room.role = "none"
 
 
-def access_of(public: bool) -> str:
-    """Return the access of a room: `public` or `private`."""
-    return "public" if public else "private"
+def access_of(public: bool, guests: bool) -> str:
+    """Return who may join a room: `private`, `public`, or `guests` if these may join it, too."""
+    return "guests" if guests else "public" if public else "private"
+
+
+def _new_access(event: ClientEvent) -> str:
+    """Return who may join a room since an event; empty if that did not change."""
+    if event.public is None and event.guests is None:
+        return ""
+    return access_of(event.public is not False, bool(event.guests))
 
 
 def _is_absence(event: ClientEvent | None) -> bool:
@@ -379,7 +386,7 @@ def _event(entry: MemberMessage) -> RoomNotice | None:
         (event.member or event.device)[:64],
         "" if event.role is None else event.role.value,
         f"{event.until:%Y-%m-%d}" if event.until is not None else event.topic and event.topic[:MAX_TOPIC],
-        "" if event.public is None else access_of(event.public),
+        _new_access(event),
         event.room[:64] if event.kind is EventKind.INVITED else "",
     )
 

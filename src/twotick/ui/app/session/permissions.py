@@ -97,7 +97,7 @@ def is_allowed(
 def _in_room(permission: Permission, room: LocalConversation) -> bool:
     match permission:
         case Permission.INVITE:
-            return room.access == "public" or room.role in _MODERATORS
+            return room.access in ("public", "guests") or room.role in _MODERATORS
         case Permission.REMOVE | Permission.SET_TOPIC:
             return room.role in _MODERATORS
         case Permission.APPOINT | Permission.SET_ACCESS:

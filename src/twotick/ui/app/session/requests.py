@@ -204,7 +204,7 @@ class MemberRequests(ChatSession):
         return [
             RoomListing(
                 each.name,
-                access_of(each.public),
+                access_of(each.public, each.guests),
                 each.role.value,
                 each.members,
                 each.topic[:MAX_TOPIC],
@@ -226,7 +226,8 @@ class MemberRequests(ChatSession):
     async def create_room(self, name: str, access: str = "private", topic: str = "") -> LocalConversation:
         """See `ChatSession`."""
         with readable_errors():
-            return self._entered(await (await self._server()).create_room(name, public=access == "public", topic=topic))
+            server, public = await self._server(), access != "private"
+            return self._entered(await server.create_room(name, public=public, topic=topic, guests=access == "guests"))
 
     async def join(self, name: str) -> LocalConversation:
         """See `ChatSession`."""
@@ -259,9 +260,12 @@ class MemberRequests(ChatSession):
         self, conversation: LocalConversation, topic: str | None = None, access: str | None = None
     ) -> None:
         """See `ChatSession`."""
-        public = None if access is None else access == "public"
+        public = None if access is None else access != "private"
+        # An old server does not know of guests, and a private room never lets them in.
+        guests = True if access == "guests" else False if conversation.access == "guests" and public else None
         with readable_errors():
-            self._update_room(await (await self._server()).change_room(conversation.name, topic=topic, public=public))
+            server = await self._server()
+            self._update_room(await server.change_room(conversation.name, topic=topic, public=public, guests=guests))
 
     def _entered(self, info: RoomInfo) -> LocalConversation:
         """Open the conversation of a room that the user has joined."""
@@ -279,7 +283,11 @@ class MemberRequests(ChatSession):
             room = self._repository.conversation(info.name)
             room.left = False
         if room is not None:
-            room.topic, room.access, room.members = info.topic[:MAX_TOPIC], access_of(info.public), info.members
+            room.topic, room.access, room.members = (
+                info.topic[:MAX_TOPIC],
+                access_of(info.public, info.guests),
+                info.members,
+            )
             room.role = info.role.value
             self._repository.update(room)
 

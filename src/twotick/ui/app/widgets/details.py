@@ -50,7 +50,11 @@ _STATES = {
     State.FAILED: later("\u2717 not delivered"),
 }
 _PRESENCE = {"here": later("here"), "away": later("away"), "gone": later("gone")}
-_ACCESS = {"public": later("public: every member may join"), "private": later("private: by invitation")}
+_ACCESS = {
+    "public": later("public: every member may join"),
+    "guests": later("public: members and guests may join"),
+    "private": later("private: by invitation"),
+}
 _RECEIPTS = {
     State.READ: ("\u2713\u2713", "bold $success"),
     State.DELIVERED: ("\u2713\u2713", "dim"),
