@@ -84,6 +84,7 @@ class IrcPlace:
         new_prefix: returns how the Ids of a session's messages begin.
         create_rooms: whether JOIN makes a public room if there is none.
         max_body: the longest body, in bytes.
+        now: the time of the event loop, in seconds.
 
     Attributes:
         commands: what clients can ask for.
@@ -109,6 +110,7 @@ class IrcPlace:
         new_prefix: Callable[[], bytes],
         create_rooms: bool,
         max_body: int,
+        now: float,
     ) -> None:
         self.server = server
         self.version = version
@@ -119,8 +121,6 @@ class IrcPlace:
         self.commands: dict[bytes, IrcCommand] = {}
         self.handlers: dict[Verb, Callable[[IrcSession, Head, bytes], None]] = {}
         self.started = clock()
-        self.now = 0.0
-        self.recently = b""
         self.sessions: dict[bytes, list[IrcSession]] = {}
         self.waiting: dict[IrcSession, float] = {}
         self.heads = HeadCache(_ANY_LENGTH)
@@ -135,6 +135,7 @@ class IrcPlace:
         self.present: set[IrcSession] = set()
         self.registered = self.most_registered = 0
         self._marks: dict[bytes, dict[bytes, bytes]] = {}
+        self.tick(now)
 
     def time(self) -> bytes:
         """Return the time of day, as frames and tags have it."""

@@ -212,6 +212,7 @@ class IrcGateway:
                 new_prefix=lambda: secrets.token_hex(5).encode(),
                 create_rooms=options.irc_rooms,
                 max_body=options.limits.max_body,
+                now=self._loop.time(),
             )
         )
         self._connections: dict[IrcSession, IrcConnection] = {}
