@@ -95,13 +95,12 @@ async def work(
     Raises:
         Exception: what `receive` or `carry_out` has raised.
     """
+    _hurry_when_interrupted_again(queue)
     try:
         await _receive_all(receive, carry_out, queue, count, key)
         await queue.finish()
     except asyncio.CancelledError:
         queue.close()
-        # Once more Ctrl+C would otherwise raise an exception at any place.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, queue.hurry)
         if queue.under_way:
             complain("stopping when the command has ended; stop once more to end the command too")
         await queue.finish()
@@ -114,6 +113,28 @@ async def work(
         queue.failed.cancel()
     if not queue.failed.cancelled():
         queue.failed.result()
+
+
+def _hurry_when_interrupted_again(queue: JobQueue) -> None:
+    """Let Ctrl+C do once what it does anyway, which is to cancel the caller; and then let it hurry a queue.
+
+    Once more, asyncio would raise KeyboardInterrupt at any place. The loop tells of a signal later than Python does: if
+    this function waited for the first one, the loop could tell of that as if it were the second.
+    """
+    cancel = signal.getsignal(signal.SIGINT)
+    if not callable(cancel):
+        return  # signals are ignored, as in the background of a script
+    came = False
+
+    def interrupt() -> None:
+        nonlocal came
+        if came:
+            queue.hurry()
+        else:
+            came = True
+            cancel(signal.SIGINT, None)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
 
 
 async def _receive_all(
