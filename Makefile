@@ -60,9 +60,8 @@ build/node/.installed: Makefile
 quick: .venv/.installed  ## run the tests of wire, exchange, store and client with few random examples
 	$(PYTEST) --hypothesis-profile=quick $(QUICK)
 
-# Two at once: tests often wait. `cover` runs the tests of what it covers, but for those of great volumes: measuring
-# makes them twice as slow. The other tests are these, those that have more random examples than `cover` gives them, and
-# all tests of the rest.
+# Two at once: tests often wait. `cover` runs the tests of what it covers, but for those of great volumes and those with
+# random examples: measuring makes them twice as slow. The other tests are these, and all tests of the rest.
 # One process compiles them for all: as long as there is no bytecode, each process would compile all tests itself.
 test: check  ## run every check and every test, and measure the coverage
 	@$(BIN)/pytest --collect-only -qq > /dev/null
@@ -73,7 +72,7 @@ other-tests: .venv/.installed
 
 cover: .venv/.installed  ## measure the coverage of wire, exchange and store, and fail below 97 %
 	@rm -f build/coverage*
-	$(PYTEST) --hypothesis-profile=quick --cov --cov-report= -m 'not volume' $(COVERED:%=tests/%)
+	$(PYTEST) --cov --cov-report= -m 'not volume and not hypothesis' $(COVERED:%=tests/%)
 	@for floor in $(COVERED); do \
 		echo "coverage of src/twotick/$$floor:"; \
 		$(BIN)/coverage report --include="src/twotick/$$floor/*" --fail-under=$(LEAST_COVERAGE) || exit 1; done
