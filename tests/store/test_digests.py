@@ -61,6 +61,11 @@ def test_what_has_waited_is_told_by_conversation_with_text_only_if_that_is_wante
     assert waiting(digest(people, text=True)) == [("bob", 2, "zwei ü"), ("#Team", 1, "but this, @alice")]
 
 
+def test_what_a_guest_has_sent_is_not_told_as_if_a_member_had(people: Asker) -> None:
+    people.send("ann", "alice", body=b"one")
+    assert waiting(digest(people)) == [("ann (guest)", 1, "")]
+
+
 def test_what_the_member_does_not_want_to_hear_of_is_not_told(people: Asker) -> None:
     alice = people.members["alice"]
     read = people.send("bob", "alice", id=b"b1", body=b"read elsewhere")

@@ -72,6 +72,14 @@ def test_direct_messages_and_mentions_are_pushed_together_by_conversation(new_as
     assert pushes(asker) == [("#Team", "carol", "", 1), ("bob", "bob", "", 2)]
 
 
+def test_what_a_guest_has_sent_is_not_pushed_as_if_a_member_had(new_asker: AskerMaker) -> None:
+    asker = _gathered(new_asker(StoreLimits()))
+    asker.send("ann", "alice", body=b"one")
+    assert pushes(asker) == [("ann", "ann (guest)", "one", 1)]
+    subscribe(asker, "alice", text=False)
+    assert pushes(asker) == [("ann", "ann (guest)", "", 1)]
+
+
 def test_what_is_not_wanted_any_more_is_not_pushed() -> None:
     asker = gathered()
     alice = asker.members["alice"]

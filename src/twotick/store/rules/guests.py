@@ -14,6 +14,11 @@ def is_guests(headers: bytes) -> bool:
     return headers.startswith(GUEST_LINE) or b"\n" + GUEST_LINE in headers
 
 
+def shown_sender(name: str, headers: bytes) -> str:
+    """Return the name of a sender as those see it who are told of a message outside Twotick."""
+    return f"{name} (guest)" if is_guests(headers) else name
+
+
 def is_repeated(request: Append, name: bytes, headers: bytes, body: bytes) -> bool | None:
     """Tell whether a guest sends a message again.
 

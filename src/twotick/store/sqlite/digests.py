@@ -23,10 +23,11 @@ from twotick.store.requests.messages import Unfinished
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.digests import checked_address, gathered_digest
 from twotick.store.rules.errors import NO_MEMBER, NotAllowed
+from twotick.store.rules.guests import shown_sender
 from twotick.store.rules.pushes import pushed_text
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import Ledger
-from twotick.store.sqlite.pushes import CANDIDATES, candidate_of
+from twotick.store.sqlite.pushes import CANDIDATES, beginning_of, candidate_of
 
 _ENTRIES: Final = 512
 """The entries of a log that one step looks at."""
@@ -112,12 +113,9 @@ class DigestRepository:
         return rows
 
     def _told(self, found: WaitingMessages, message: int, *, with_text: bool) -> WaitingMessages:
-        if not with_text:
-            return found
-        headers, body = self._tables.read(
-            "SELECT headers, substr(body, 1, 1024) FROM content WHERE message = ?", (message,)
-        ).fetchone()
-        return replace(found, text=pushed_text(headers, body))
+        headers, body = beginning_of(self._tables, message)
+        name = found.name if found.is_room else shown_sender(found.name, headers)
+        return replace(found, name=name, text=pushed_text(headers, body) if with_text else "")
 
     def _claim(self, request: ClaimDigest) -> bool:
         who = request.addressee

@@ -26,9 +26,11 @@ from twotick.store.requests.pushes import (
 )
 from twotick.store.rules.delivery import Mailbox
 from twotick.store.rules.errors import NOT_A_MEMBER, NotAllowed
+from twotick.store.rules.guests import shown_sender
 from twotick.store.rules.pushes import GatheredNews, PushCandidate, gathered, pushed_text
 from twotick.store.sqlite.handlers import Handlers, refusing
 from twotick.store.sqlite.ledger import RECEIVED, Ledger
+from twotick.store.sqlite.tables import Tables
 
 _ENTRIES: Final = 512
 """The newest entries of a log that are looked at."""
@@ -56,6 +58,13 @@ def candidate_of(row: tuple[Any, ...], box: Mailbox) -> PushCandidate:
     """Return the candidate of a row of `CANDIDATES` about the member with this mailbox."""
     columns: Any = (*row, row[4].lower() in box.blocked)
     return PushCandidate(*columns)
+
+
+def beginning_of(tables: Tables, message: int) -> tuple[bytes, bytes]:
+    """Return the headers of a message, and the beginning of its body."""
+    query = "SELECT headers, substr(body, 1, 1024) FROM content WHERE message = ?"
+    headers, body = tables.read(query, (message,)).fetchone()
+    return headers, body
 
 
 class PushRepository:
@@ -157,12 +166,9 @@ class PushRepository:
         return found
 
     def _told(self, found: GatheredNews, *, with_text: bool) -> PushNews:
-        if not with_text:
-            return found.news
-        headers, body = self._tables.read(
-            "SELECT headers, substr(body, 1, 1024) FROM content WHERE message = ?", (found.message,)
-        ).fetchone()
-        return replace(found.news, text=pushed_text(headers, body))
+        headers, body = beginning_of(self._tables, found.message)
+        text = pushed_text(headers, body) if with_text else ""
+        return replace(found.news, sender=shown_sender(found.news.sender, headers), text=text)
 
     def _note(self, request: NotePushed) -> None:
         self._tables.direct(

@@ -108,7 +108,7 @@ async function pushed(data) {
   const [before] = await self.registration.getNotifications({ tag });
   const count = (before?.data.count ?? 0) + news.count;
   const many = await newMessages(count);
-  const title = news.name === news.sender ? news.sender : `${news.sender} · ${news.name}`;
+  const title = news.name[0] === "#" ? `${news.sender} · ${news.name}` : news.sender;
   const body = !news.text ? many : count === 1 ? news.text : `${many}\n${news.text}`;
   const icon = "/icons/icon-192.png";
   await self.registration.showNotification(title, { body, tag, renotify: true, icon, data: { name: news.name, count } });
