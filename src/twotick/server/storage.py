@@ -9,6 +9,7 @@ from typing import Any
 
 from twotick.exchange import Histogram
 from twotick.server.asking import Asked, RequestQueue
+from twotick.server.awaiting import stored_answer
 from twotick.server.failures import FailureLog
 from twotick.server.logs import log
 from twotick.store import Answer, Damaged, DatabaseFailure, Effects, Request, Store, StoreError, Unfinished, Work
@@ -92,18 +93,10 @@ class Storage:
         Raises:
             StoreError: it could not be carried out.
         """
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-        def take(result: Answer | StoreError) -> None:
-            if answered.done():  # the task that asked was cancelled
-                return
-            if isinstance(result, StoreError):
-                answered.set_exception(result)
-            else:
-                answered.set_result(result)
-
-        self.submit([(request, take)])
-        return await answered
+        answer = await stored_answer(lambda each, take: self.submit([(each, take)]), request)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
 
     async def close(self) -> None:
         """Carry out what was asked, and close the store."""

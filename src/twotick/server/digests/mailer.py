@@ -12,8 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from twotick.server.awaiting import stored_answer
 from twotick.server.digests.content import write_mail
 from twotick.server.digests.options import MailError, MailOptions
 from twotick.server.digests.sending import MailConnection, MailRefused, MailUncertain, ServerFails
@@ -36,8 +37,6 @@ _HOUR: Final = 3600.0
 
 _LOOK: Final = 300.0
 """Seconds between two looks for whom something waits, at most."""
-
-_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -125,7 +124,7 @@ class DigestMailer:
     async def _tell_all(self) -> None:
         """Tell all members for whom something has waited."""
         try:
-            found = await self._store(ListAddressees(self._clock() - _DAY))
+            found = await stored_answer(self._ask, ListAddressees(self._clock() - _DAY))
             if isinstance(found, StoreError):
                 return
             self._delays = {each.member: self._delays[each.member] for each in found if each.member in self._delays}
@@ -146,14 +145,17 @@ class DigestMailer:
             MailError: the options make no sense any more.
         """
         options = self._options
-        digest = await self._store(FindDigest(addressee, self._clock(), options.after, options.with_text))
-        if not isinstance(digest, Digest) or not self._may_send() or self._is_stopping or not self._leads():
+        if not self._may_send() or self._is_stopping or not self._leads():
+            return
+        find = FindDigest(addressee, self._clock(), options.after, options.with_text)
+        digest = await stored_answer(self._ask, find)
+        if not isinstance(digest, Digest):
             return
         connection = MailConnection(options)
         await connection.open()
         claim = ClaimDigest(addressee, digest.seq, self._clock())
         try:
-            if await self._store(claim) is not True:
+            if await stored_answer(self._ask, claim) is not True:
                 return  # another server was quicker, or the store cannot note it
             self._times.append(self._loop.time())
             await self._give(connection, claim, write_mail(addressee, digest, options.sender, self._page))
@@ -169,7 +171,7 @@ class DigestMailer:
         try:
             await connection.give(who.address, mail)
         except MailRefused as error:
-            while isinstance(await self._store(UndoDigest(claim)), StoreError):  # noqa: ASYNC110 # the disk may be full
+            while isinstance(await stored_answer(self._ask, UndoDigest(claim)), StoreError):  # noqa: ASYNC110 # the disk may be full
                 await asyncio.sleep(self._wait(0))
             delay = self._delays.setdefault(who.member, _Delay())
             wait = _DAY if error.for_good else self._wait(delay.failures)
@@ -202,14 +204,3 @@ class DigestMailer:
         """Return the seconds until the next attempt after so many failures, at random from half of them on."""
         wait = min(self._first_wait * 2 ** min(failures, 30), self._longest_wait)
         return wait * random.uniform(0.5, 1.0)  # noqa: S311 # servers that were restarted together part
-
-    async def _store(self, request: Request[_T]) -> _T | StoreError:
-        """Ask the store, and wait for its answer."""
-        answer: asyncio.Future[Any] = self._loop.create_future()
-
-        def tell(found: object) -> None:
-            if not answer.done():
-                answer.set_result(found)
-
-        self._ask(request, tell)
-        return await answer

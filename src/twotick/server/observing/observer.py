@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twotick.exchange import Tally
+from twotick.server.awaiting import stored_answer
 from twotick.server.backups import Backups
 from twotick.server.certificate import Certificate
 from twotick.server.server import Server
@@ -144,18 +145,9 @@ class Observer:
 
     async def _ask_store(self) -> None:
         """Wait until the store has carried out a request; raise StoreError if it cannot."""
-        answered: asyncio.Future[None] = self._loop.create_future()
-
-        def take(answer: object) -> None:
-            if answered.done():
-                return
-            if isinstance(answer, StoreError):
-                answered.set_exception(answer)
-            else:
-                answered.set_result(None)
-
-        self._server.ask(ReadTimes(), take)
-        await answered
+        answer = await stored_answer(self._server.ask, ReadTimes())
+        if isinstance(answer, StoreError):
+            raise answer
 
     async def status(self) -> dict[str, Any]:
         """Return how the server is, for `twotick status`."""

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from twotick.server.acts import invitation_name, reset_request
+from twotick.server.awaiting import stored_answer
 from twotick.server.login import Authenticator, Refused
 from twotick.server.observing.condition import warnings
 from twotick.server.observing.observer import Observer
@@ -222,18 +223,10 @@ class OperatorPage:
         return session
 
     async def _ask(self, request: Request[_Answer]) -> _Answer:
-        answered: asyncio.Future[_Answer] = self._loop.create_future()
-
-        def take(answer: Any) -> None:
-            if answered.done():
-                return
-            if isinstance(answer, StoreError):
-                answered.set_exception(answer)
-            else:
-                answered.set_result(answer)
-
-        self._server.ask(request, take)
-        return await answered
+        answer = await stored_answer(self._server.ask, request)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
 
     # Looking
 

@@ -11,9 +11,10 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from twotick.exchange import Endpoint, InvalidEndpoint
+from twotick.server.awaiting import stored_answer
 from twotick.server.logs import log
 from twotick.server.web.hooks.device import DeviceEnded, HookDevice, HookHost
 from twotick.server.web.hooks.payload import answer_of, message_id, parse_hook_url, payload, signed
@@ -43,8 +44,6 @@ _PASSING: Final = (408, 425, 429)
 
 _LOG: Final = 60.0
 """Seconds between entries in the log about a hook that fails."""
-
-_T = TypeVar("_T")
 
 
 class HookPoster(Protocol):
@@ -134,26 +133,15 @@ class HookRunner:
             if hook.again:
                 self._working[key][1].set()
 
-    async def _store(self, request: Request[_T]) -> _T | StoreError:
-        """Ask the store, and wait for its answer."""
-        answer: asyncio.Future[Any] = self._loop.create_future()
-
-        def tell(found: object) -> None:
-            if not answer.done():
-                answer.set_result(found)
-
-        self._ask(request, tell)
-        return await answer
-
     async def _is_wanted(self, hook: Hook, head: Head, seq: int) -> bool:
         """Return whether a message is to be posted again: it is not deleted, and the member may still read it."""
         fetch = Fetch(hook.member.number, seq - 1, 1, 1)
-        while isinstance(found := await self._store(fetch), StoreError):  # noqa: ASYNC110 # the disk may be full
+        while isinstance(found := await stored_answer(self._ask, fetch), StoreError):  # noqa: ASYNC110 # the disk may be full
             await asyncio.sleep(self.wait(0))
         entries = [entry for entry in found.entries if entry.seq == seq]
         if not entries or entries[0].headers.startswith(b"Deleted: "):
             return False
-        bot = await self._store(FindBot(hook.member.number))
+        bot = await stored_answer(self._ask, FindBot(hook.member.number))
         peer = head.headers.get(b"to", head.name).decode().lower()
         return not isinstance(bot, BotMember) or any(each.reads and each.name.lower() == peer for each in bot.rights)
 
@@ -228,21 +216,21 @@ class HookRunner:
         self._host.exchange.tally.note_hook("given_up")
         log.warning("a hook will not get a message", hook=hook.member.name, reason=why, remedy="twotick bot failed")
         letter = AddLetter(hook.member.number, Letter(seq, self._clock(), why))
-        while isinstance(await self._store(letter), StoreError):  # noqa: ASYNC110 # the disk may be full for a while
+        while isinstance(await stored_answer(self._ask, letter), StoreError):  # noqa: ASYNC110 # the disk may be full for a while
             await asyncio.sleep(self.wait(0))
 
     async def letters(self, hook: Hook) -> list[Letter]:
         """Return the letters of a hook."""
-        found = await self._store(ListLetters(hook.member.number))
+        found = await stored_answer(self._ask, ListLetters(hook.member.number))
         return [] if isinstance(found, StoreError) else found
 
     async def letter_done(self, hook: Hook, seq: int) -> None:
         """Forget a letter."""
-        await self._store(DropLetter(hook.member.number, seq))
+        await stored_answer(self._ask, DropLetter(hook.member.number, seq))
 
     async def letters_done(self, hook: Hook) -> None:
         """Note that the letters of a hook were posted again."""
-        await self._store(PostLettersAgain(hook.member.number, wanted=False))
+        await stored_answer(self._ask, PostLettersAgain(hook.member.number, wanted=False))
 
 
 class _Line:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from twotick.net import is_loopback
+from twotick.server.awaiting import stored_answer
 from twotick.server.connection import ConnectionHost
 from twotick.server.secrets import token_digest
 from twotick.server.throttle import Throttle
@@ -209,9 +210,7 @@ class Publisher:
         Raises:
             NotPublished: it cannot answer now.
         """
-        answered: asyncio.Future[Any] = self._loop.create_future()
-        self._host.ask(request, lambda result: None if answered.done() else answered.set_result(result))
-        result = await answered
+        result = await stored_answer(self._host.ask, request)
         if isinstance(result, StoreError):
             raise NotPublished(503, str(result), 71, _RETRY)
         return result
