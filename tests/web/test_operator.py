@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,26 @@ from tests.cli.operating import Operator
 from tests.store.helpers import Asker
 from tests.tools import missing
 from tests.web.visitors import PASSWORD, PageServer
+from twotick.server.observing import operating
 from twotick.server.observing.condition import WARNINGS
-from twotick.store import FindMember
+from twotick.store import FindMember, Member
+from twotick.store.rules.errors import NO_MEMBER, NotAllowed
+from twotick.store.rules.operators import check_act
+from twotick.store.rules.profiles import cleaned_display
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AXE = Path(__file__).parent.parent.parent / "build/node/node_modules/axe-core/axe.min.js"
 
+
+_STATUS = {
+    "Version": re.compile(r"\(plain Python\)$"),
+    "Connections": re.compile(r"^members 0, guests 0, not registered 0; HTTP 0, IRC 0; at most \d+$"),
+    "Members": "2",
+    "Oldest waiting message": re.compile(r"20\d\d"),
+    "Held for connections": re.compile(r"byte"),
+}
+"""What of `twotick status` the page shows, too."""
 
 LOOKS: Any = (("light", 1280), ("dark", 320))
 
@@ -39,9 +53,26 @@ async def _check_look(page: Page, screen: str) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), screen
 
 
+def _refusals() -> set[str]:
+    """Return why the server refuses what the operator's page asks: of its own, and of the store's rules."""
+    source = Path(operating.__file__).read_text("utf-8")
+    texts = re.findall(r'_Refused\(\s*\d+, "([^"]+)"', source)
+    assert len(texts) == source.count("_Refused(") - 2, "all but the class, and what tells the store's reasons"
+    found = {*texts, NO_MEMBER}
+    for act in (lambda: check_act(None, "", None), lambda: check_act(Member(1, "a", "", operator=True), "", 1)):
+        found.add(_refused(act))
+    return found | {_refused(lambda text=text: cleaned_display(text)) for text in ("\n", "x" * 1000)}
+
+
+def _refused(act: Callable[[], Any]) -> str:
+    with pytest.raises(NotAllowed) as refused:
+        act()
+    return str(refused.value)
+
+
 async def test_every_language_has_every_text() -> None:
     static = Path(__file__).parent.parent.parent / "src/twotick/web/static/admin"
-    used = set(re.findall(r'\bt\("([^"]+)"\)', (static / "admin.js").read_text("utf-8")))
+    used = set(re.findall(r'\bt\("([^"]+)"[,)]', (static / "admin.js").read_text("utf-8"))) | _refusals()
     here = {kind: remedy for kind, remedy in WARNINGS.items() if kind != "no server runs on this data"}
     used |= {*here.keys(), *here.values()}
     languages = re.findall(r'"(\w\w)"', (static / "texts.js").read_text("utf-8").partition("]")[0])
@@ -50,7 +81,8 @@ async def test_every_language_has_every_text() -> None:
         texts: dict[str, str] = json.loads(file.read_text("utf-8"))
         assert (used - texts.keys(), texts.keys() - used) == (set(), set()), file
         for text, translated in texts.items():
-            assert ("{name}" in text) == ("{name}" in translated), (file, text)
+            details = (set(re.findall(r"\{\w+\}", each)) for each in (text, translated))
+            assert next(details) == next(details), (file, text)
 
 
 async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> None:
@@ -95,6 +127,8 @@ async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> N
                 warning = page.locator(".warning")
                 await expect(warning).to_contain_text("Warning: full mailboxes: alice")
                 await expect(warning).to_contain_text("let these members connect, or revoke devices that stay away")
+                for name, text in _STATUS.items():
+                    await expect(page.locator(f"dt:text-is('{name}') + dd")).to_have_text(text)
             await _check(page, view)
         await page.get_by_role("button", name="Invitations", exact=True).press("Enter")
         await page.get_by_role("button", name="Invite", exact=True).press("Enter")
@@ -108,6 +142,14 @@ async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> N
         await page.get_by_role("button", name="Members", exact=True).press("Enter")
         await expect(page.get_by_role("alert")).to_have_text("your rights have changed: log in again")
         assert errors == []
+        german = await browser.new_page(locale="de")
+        await german.goto(f"{server.url}admin/")
+        for name, said in (("nina", "Falscher Name oder falsches Passwort."), ("alice", "Dieses Konto ist gesperrt")):
+            await german.get_by_label("Name").fill(name)
+            await german.get_by_label("Passwort").fill(PASSWORD)
+            await german.keyboard.press("Enter")
+            await expect(german.get_by_role("alert")).to_contain_text(said)
+        await german.context.close()
     finally:
         await context.close()
         server.kill()

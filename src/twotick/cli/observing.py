@@ -1,7 +1,6 @@
 """The commands that ask how the server is."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -70,7 +69,7 @@ def status(*, as_json: bool, data: ServerData) -> None:
     The exit status is 0 if there is nothing to warn of, and else 65.
     """
     from twotick import admin
-    from twotick.server.observing.condition import warnings
+    from twotick.server.observing.condition import Kept, standing
     from twotick.server.observing.control import NotRunning, ask_server
     from twotick.store import FindDatabaseState, ListFull, ListServers
     from twotick.ui.shell.standing import print_status
@@ -83,29 +82,15 @@ def status(*, as_json: bool, data: ServerData) -> None:
     except OSError as error:
         fail(EX_OSERR, f"the server of {settings.data} cannot be asked: {error.strerror or error}")
     with data.opened() as store:
-        members = admin.members(store)
-        full = store.ask(ListFull())
         database = store.ask(FindDatabaseState())
         servers = [] if database is None else store.ask(ListServers())
-    standing = {
-        "running": found is not None,
-        **(found or {}),
-        "members": len(members),
-        "devices": sum(each.devices for each in members),
-        "oldest_waiting": min((each.oldest for each in members if each.oldest is not None), default=None),
-        "full_mailboxes": full,
-        "database": None if database is None else asdict(database),
-        "servers": [
-            {"version": each.version, "address": each.address, "devices": each.devices, "number": each.number}
-            for each in servers
-        ],
-        "warnings": warnings(found, full, database),
-    }
+        kept = Kept(admin.members(store), store.ask(ListFull()), database, servers)
+    state = standing(found, kept)
     if as_json:
-        print(json.dumps(standing))
+        print(json.dumps(state))
     else:
-        print_status(standing)
-    if standing["warnings"]:
+        print_status(state)
+    if state["warnings"]:
         raise SystemExit(EX_DATAERR)
 
 

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from twotick.store import DatabaseState
+from twotick.store import DatabaseState, MemberSummary, ServerInfo
 
 _SOON: Final = 14 * 86400.0
 """Seconds before the end of a certificate from which on the operator is warned."""
@@ -41,6 +42,44 @@ WARNINGS: Final = {
     ),
 }
 """What the operator can be warned of, and what to do about each. The operator's page translates both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the store knows of how it is.
+
+    Attributes:
+        members: all members; None if that is not known.
+        full: those whose mailboxes are full, by name.
+        database: the database on PostgreSQL; None if the data are in a folder.
+        servers: the servers that share it.
+    """
+
+    members: Sequence[MemberSummary] | None = None
+    full: Sequence[str] = ()
+    database: DatabaseState | None = None
+    servers: Sequence[ServerInfo] = ()
+
+
+def standing(server: dict[str, Any] | None, kept: Kept) -> dict[str, Any]:
+    """Return how a server and its data are, for `twotick status` and the operator's page.
+
+    Args:
+        server: what the server says of itself; None if none runs.
+        kept: what the store knows.
+    """
+    members = kept.members
+    return {
+        "running": server is not None,
+        **(server or {}),
+        "members": None if members is None else len(members),
+        "devices": None if members is None else sum(each.devices for each in members),
+        "oldest_waiting": min((each.oldest for each in members or () if each.oldest is not None), default=None),
+        "full_mailboxes": kept.full,
+        "database": None if kept.database is None else asdict(kept.database),
+        "servers": [asdict(each) for each in kept.servers],
+        "warnings": warnings(server, kept.full, kept.database),
+    }
 
 
 def warnings(

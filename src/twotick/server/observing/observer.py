@@ -155,8 +155,10 @@ class Observer:
         tally = state.tally
         began, count = self._messages[0]
         kinds: dict[str, int] = {"member": 0, "guest": 0, "registering": 0}
-        for (kind, _), number in state.connections.items():
+        ways: dict[str, int] = {"socket": 0, "web": 0, "irc": 0}
+        for (kind, way), number in state.connections.items():
             kinds[kind] += number
+            ways[way] += number
         return {
             "version": version("twotick"),
             "compiled": COMPILED,
@@ -165,7 +167,7 @@ class Observer:
             "uptime": time.time() - state.started,
             "ready": not problems,
             "problems": problems,
-            "connections": {**kinds, "limit": state.most_connections},
+            "connections": {**kinds, "limit": state.most_connections, "by_transport": ways},
             "messages": {
                 "accepted": tally.accepted,
                 "delivered": tally.delivered,

@@ -10,18 +10,18 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 from twotick.server.acts import invitation_name, reset_request
 from twotick.server.awaiting import stored_answer
 from twotick.server.login import Authenticator, Refused
-from twotick.server.observing.condition import warnings
+from twotick.server.observing.condition import Kept, standing
 from twotick.server.observing.observer import Observer
 from twotick.server.secrets import invitation_digest, new_invitation
 from twotick.server.server import Server
-from twotick.server.web.gate import Turned, Visitor
+from twotick.server.web.gate import Visitor
 from twotick.server.web.site import WebAnswer, json_answer
 from twotick.store import (
     NOT_AN_OPERATOR,
@@ -29,7 +29,6 @@ from twotick.store import (
     AddInvitation,
     ByOperator,
     CloseReport,
-    DatabaseState,
     Effects,
     FindDatabaseState,
     FindMember,
@@ -38,7 +37,9 @@ from twotick.store import (
     ListFull,
     ListInvitations,
     ListReports,
+    ListServers,
     Member,
+    MemberSummary,
     Refusal,
     RemoveMember,
     Request,
@@ -65,7 +66,7 @@ _PATIENCE: Final = 5.0
 """Seconds for which the status waits for what the store knows of it."""
 
 _MEMBERS: Final = 100
-"""The members that one request lists."""
+"""The members that one request of the page, or of the store, lists."""
 
 _DAY: Final = 86400.0
 
@@ -78,11 +79,18 @@ Query: TypeAlias = Mapping[str, str]
 
 
 class _Refused(Exception):
-    """A request is refused, with a status of HTTP."""
+    """A request is refused. The page translates the text, and then puts the details into it.
 
-    def __init__(self, status: int, text: str) -> None:
+    Args:
+        status: the status of HTTP.
+        text: why, in English, with the names of details in braces.
+        details: what to put there.
+    """
+
+    def __init__(self, status: int, text: str, **details: str) -> None:
         super().__init__(text)
         self.status = status
+        self.details = details
 
 
 @dataclass(slots=True)
@@ -151,7 +159,7 @@ class OperatorPage:
             gone: tells whether the client is gone.
         """
         if self._busy >= _AT_ONCE:
-            return _problem(503, "The server answers too many requests of this page. Try again later.")
+            return _problem(_Refused(503, "too many requests of this page are being answered: try again later"))
         self._busy += 1
         try:
             what, _, query = path.partition("?")
@@ -163,10 +171,10 @@ class OperatorPage:
                 self._sessions.pop(_digest(headers), None)
                 return json_answer({})
             return json_answer(await self._do(method, what, dict(parse_qsl(query)), operator))
-        except (_Refused, Turned) as refused:
-            return _problem(refused.status, str(refused))
+        except _Refused as refused:
+            return _problem(refused)
         except StoreError as error:
-            return _problem(503, f"the data cannot be used: {error}")
+            return _problem(_Refused(503, "the data cannot be used: {reason}", reason=str(error)))
         finally:
             self._busy -= 1
 
@@ -187,10 +195,10 @@ class OperatorPage:
             name, headers[b"authorization"], visitor.address, encrypted=visitor.encrypted, gone=gone
         )
         if isinstance(found, Refused):
-            raise _Refused(429 if found.retry_after else 401, found.reason)
+            raise _refused_login(found)
         if not found.operator:
             raise _Refused(
-                403, f"{found.name} does not have the role operator: twotick user role {found.name} operator"
+                403, "{name} does not have the role operator: twotick user role {name} operator", name=found.name
             )
         now = self._loop.time()
         self._end_old(now)
@@ -232,13 +240,21 @@ class OperatorPage:
 
     async def _status(self, _query: Query) -> Any:
         found = await self._observer.status()
-        full: list[str] = []
-        database: DatabaseState | None = None
+        kept = Kept()
         with suppress(StoreError, TimeoutError):  # why the store does not answer is among the problems
             async with asyncio.timeout(_PATIENCE):
-                full = await self._ask(ListFull())
                 database = await self._ask(FindDatabaseState())
-        return {**found, "graph": list(self._observer.graph), "warnings": warnings(found, full, database)}
+                servers = [] if database is None else await self._ask(ListServers())
+                kept = Kept(None, await self._ask(ListFull()), database, servers)
+                kept = replace(kept, members=await self._survey())
+        return {**standing(found, kept), "graph": list(self._observer.graph)}
+
+    async def _survey(self) -> list[MemberSummary]:
+        """Return what there is to see of all members, which are looked at in parts, so that others need not wait."""
+        members: list[MemberSummary] = []
+        while part := await self._ask(SurveyMembers(members[-1].name if members else "", _MEMBERS)):
+            members += part
+        return members
 
     async def _members(self, query: Query) -> Any:
         found = await self._ask(SurveyMembers(query.get("after", ""), _MEMBERS, query.get("find", "")))
@@ -278,7 +294,7 @@ class OperatorPage:
         """
         member = await self._ask(FindMember(query.get("name", "")))
         if member is None:
-            raise _Refused(404, f"there is no member called {query.get('name', '')}")
+            raise _Refused(404, "there is no member called {name}", name=query.get("name", ""))
         return member
 
     async def _act(self, operator: OperatorSession, request: Request[Any], locks_out: Member | None = None) -> Any:
@@ -315,9 +331,9 @@ class OperatorPage:
     async def _reset(self, operator: OperatorSession, query: Query) -> Any:
         member = await self._find(query)
         if member.is_bot:
-            raise _Refused(409, f"{member.name} is a bot, which has tokens only: see 'twotick bot token'")
+            raise _Refused(409, "{name} is a bot, which has tokens only: see 'twotick bot token'", name=member.name)
         if member.disabled:
-            raise _Refused(409, f"{member.name} is disabled: enable the member first")
+            raise _Refused(409, "{name} is disabled: enable the member first", name=member.name)
         code = new_invitation()
         await self._act(operator, reset_request(member, code, self._server.clock(), _DAY), member)
         return {"code": code}
@@ -325,7 +341,7 @@ class OperatorPage:
     async def _revoke(self, operator: OperatorSession, query: Query) -> Any:
         member, device = await self._find(query), query.get("device", "")
         if device and not await self._act(operator, Revoke(member.number, device)):
-            raise _Refused(404, f"{member.name} has no device called {device}")
+            raise _Refused(404, "{name} has no device called {device}", name=member.name, device=device)
         reason = f"the operator {'has revoked this device' if device else 'has signed this device out'}"
         await self._act(operator, SignOut(member.number, device, reason, self._server.clock()))
 
@@ -382,5 +398,19 @@ def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _problem(status: int, text: str) -> WebAnswer:
-    return json_answer({"problem": text}, status)
+def _refused_login(found: Refused) -> _Refused:
+    """Return what the page says of a login that failed."""
+    if found.retry_after:
+        return _Refused(429, "too many attempts to log in: wait {seconds} s", seconds=str(found.retry_after))
+    if found.kind == "disabled":
+        return _Refused(401, "this account is disabled: another operator can enable it")
+    if found.kind == "encryption":
+        return _Refused(401, "the connection is not encrypted, so passwords are not accepted on it: use https")
+    if found.kind:
+        return _Refused(401, "wrong name or password")
+    return _Refused(503, "the data cannot be used: {reason}", reason=found.reason)
+
+
+def _problem(refused: _Refused) -> WebAnswer:
+    details = {"details": refused.details} if refused.details else {}
+    return json_answer({"problem": str(refused), **details}, refused.status)

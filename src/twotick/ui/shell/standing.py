@@ -77,14 +77,19 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "connections",
             f"{connections['member']} of members, {connections['guest']} of guests,"
-            f" {connections['registering']} not registered; at most {connections['limit']}",
+            f" {connections['registering']} not registered; at most {connections['limit']}"
+            f"{_ways_text(connections.get('by_transport', {}))}",
         ),
         (
             "messages",
             f"{messages['per_second']:.1f} a second; {messages['accepted']} stored,"
             f" {messages['delivered']} delivered, {messages['failed']} failed, {messages['relayed']} to guests",
         ),
-        ("queue", f"{queue['requests']} requests, {size_text(queue['bytes'])}"),
+        (
+            "queue",
+            f"{queue['requests']} requests, {size_text(queue['bytes'])};"
+            f" connections hold {size_text(found['held_bytes'])}",
+        ),
     ]
     if found["refusals"]:
         lines.append(("refused", ", ".join(f"{number} {name}" for name, number in sorted(found["refusals"].items()))))
@@ -101,6 +106,13 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         none = "the first one is being made" if busy else "none yet"
         lines.append(("backup", none if newest is None else f"made {ago(time.time() - newest)} ago"))
     return lines
+
+
+def _ways_text(ways: dict[str, int]) -> str:
+    """Return by which ways connections came; nothing if all came by those of the protocol itself."""
+    named = {"web": "by HTTP", "irc": "by IRC"}
+    told = [f"{ways[way]} {text}" for way, text in named.items() if ways.get(way)]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _mail_text(mail: dict[str, Any]) -> str:

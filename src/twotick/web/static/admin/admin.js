@@ -54,8 +54,11 @@ async function ask(method, what, query = {}, headers = { Authorization: `Bearer 
     throw new Problem(0, t("The server cannot be reached."));
   }
   const content = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Problem(answer.status, content?.problem ?? t("The server cannot answer this now."));
-  return content;
+  if (answer.ok) return content;
+  if (content.problem) throw new Problem(answer.status, t(content.problem, content.details));
+  throw new Problem(answer.status, answer.status === 403
+    ? t("The server does not know this address as its own: set web_url, and, behind a proxy, trusted_proxies.")
+    : t("The server cannot answer this now."));
 }
 
 /** @param {string} text */
@@ -104,6 +107,9 @@ function size(bytes) {
   const options = { style: "unit", unit: units[power], maximumFractionDigits: 1 };
   return new Intl.NumberFormat(language(), /** @type {any} */ (options)).format(bytes / 1000 ** power);
 }
+
+/** @param {number} number */
+const decimal = (number) => number.toLocaleString(language(), { maximumFractionDigits: 1 });
 
 // Signing in
 
@@ -286,19 +292,19 @@ async function member(each) {
       await act("rename", { ...query, display: display.value }, t("The display name was changed."));
     })();
   };
-  const ended = t("{name} is signed out everywhere.").replace("{name}", each.name);
+  const ended = t("{name} is signed out everywhere.", { name: each.name });
   const buttons = [
     each.disabled
-      ? h("button", { onclick: then(() => act("enable", query, t("{name} can log in again.").replace("{name}", each.name))) }, t("Enable"))
-      : h("button", { class: "bad", onclick: then(() => act("disable", query, t("{name} is disabled.").replace("{name}", each.name))) }, t("Disable")),
+      ? h("button", { onclick: then(() => act("enable", query, t("{name} can log in again.", { name: each.name }))) }, t("Enable"))
+      : h("button", { class: "bad", onclick: then(() => act("disable", query, t("{name} is disabled.", { name: each.name }))) }, t("Disable")),
     h("button", { onclick: then(async () => showCode(t("Code for a new password"), (await act("reset", query, ended)).code)) }, t("Reset")),
     h("button", { onclick: then(() => act("revoke", query, ended)) }, t("Sign out everywhere")),
     h("button", { onclick: then(() => act("role", { ...query, role: each.operator ? "member" : "operator" }, t("The role was changed."))) },
       each.operator ? t("Take the role operator away") : t("Make an operator")),
     h("button", { class: "bad", onclick: () => {
       shown.close();
-      confirm(t("Remove {name} with all messages, devices and tokens? This cannot be undone.").replace("{name}", each.name), t("Remove"),
-        async () => act("remove", query, t("{name} was removed.").replace("{name}", each.name)));
+      confirm(t("Remove {name} with all messages, devices and tokens? This cannot be undone.", { name: each.name }), t("Remove"),
+        async () => act("remove", query, t("{name} was removed.", { name: each.name })));
     } }, t("Remove")),
   ];
   const listed = devices.map((/** @type {any} */ device) => h("tr", {},
@@ -363,17 +369,26 @@ async function reports() {
 /** @returns {Promise<Node[]>} */
 async function status() {
   const found = await ask("GET", "status");
-  const { connections, messages, queue } = found;
+  const { connections, messages, queue, database, mail, backup } = found;
+  const ways = connections.by_transport;
   const lines = [
-    [t("Version"), found.version],
+    [t("Version"), `${found.version} (${found.compiled ? t("compiled") : t("plain Python")})`],
     [t("Running since"), when(found.started)],
-    [t("Connections"), `${t("members")} ${connections.member}, ${t("guests")} ${connections.guest}, ${t("at most")} ${connections.limit}`],
-    [t("Messages"), `${messages.accepted} ${t("stored")}, ${messages.delivered} ${t("delivered")}, ${messages.failed} ${t("failed")}; ${messages.per_second.toFixed(1)}/s`],
+    [t("Connections"), `${t("members")} ${connections.member}, ${t("guests")} ${connections.guest}, ${t("not registered")} ${connections.registering}; HTTP ${ways.web}, IRC ${ways.irc}; ${t("at most")} ${connections.limit}`],
+    [t("Messages"), `${messages.accepted} ${t("stored")}, ${messages.delivered} ${t("delivered")}, ${messages.failed} ${t("failed")}, ${messages.relayed} ${t("to guests")}; ${decimal(messages.per_second)}/s`],
     [t("Queue"), `${queue.requests} (${size(queue.bytes)})`],
+    [t("Held for connections"), size(found.held_bytes)],
+    [t("Members"), found.members],
+    [t("Devices"), found.devices],
+    [t("Oldest waiting message"), found.oldest_waiting && when(found.oldest_waiting)],
     [t("Database"), found.database_bytes === null ? null : size(found.database_bytes)],
+    [t("Database"), database && `PostgreSQL ${database.version}, ${size(database.bytes)}, ${synchronous(database)}`],
+    ...(database?.standbys ?? []).map((/** @type {any} */ each) => ["Standby", `${each.name}: ${synchronous(each)}, ${size(each.bytes_behind)} ${t("behind")}`]),
+    ...found.servers.map((/** @type {any} */ each) => [t("Server"), `${each.address}: ${each.version}, ${t("Devices")} ${each.devices}`]),
     [t("Free on the disk"), found.disk_free_bytes === null ? null : size(found.disk_free_bytes)],
     [t("Certificate ends"), found.certificate_end === null ? null : when(found.certificate_end)],
-    [t("Last backup"), found.backup === null ? null : when(found.backup.newest)],
+    [t("E-mail"), mail && `${mail.sent} ${t("sent")}, ${mail.refused} ${t("refused")}`],
+    [t("Last backup"), backup && (backup.newest || !backup.busy ? when(backup.newest) : t("is being made"))],
     [t("Refused"), Object.entries(found.refusals).map(([name, count]) => `${name} ${count}`).join(", ") || null],
   ];
   const met = found.met_limits.map((/** @type {any} */ each) => h("tr", {},
@@ -382,7 +397,7 @@ async function status() {
   const rates = points.slice(1).map((each, index) => [each[0], ((each[1] - points[index][1]) / Math.max(1, each[0] - points[index][0])) * 60]);
   return [
     ...found.warnings.map(warning),
-    h("dl", {}, ...lines.filter((each) => each[1] !== null).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
+    h("dl", {}, ...lines.filter((each) => each[1] !== null).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, String(text))])),
     ...graph(t("Messages a minute"), rates),
     ...graph(t("Connections"), points.map((each) => [each[0], each[2]])),
     ...(met.length ? [h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Limits that were met") }, h("table", {},
@@ -392,6 +407,9 @@ async function status() {
     h("button", { onclick: () => attempt(show) }, t("Refresh")),
   ];
 }
+
+/** @param {{ synchronous: boolean }} found a database, or a standby */
+const synchronous = (found) => (found.synchronous ? t("synchronous") : t("not synchronous"));
 
 /** @param {{ kind: string, detail: string, remedy: string }} found */
 function warning(found) {
@@ -413,12 +431,12 @@ function graph(title, points) {
   svg.setAttribute("viewBox", "0 0 1000 100");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${title}: ${t("at most")} ${most.toFixed(1)}, ${t("now")} ${points[points.length - 1][1].toFixed(1)}`);
+  svg.setAttribute("aria-label", `${title}: ${t("at most")} ${decimal(most)}, ${t("now")} ${decimal(points[points.length - 1][1])}`);
   const line = document.createElementNS(space, "polyline");
   line.setAttribute("points", points.map(([time, value]) =>
     `${(((time - first) / Math.max(1, last - first)) * 1000).toFixed(1)},${(98 - (value / most) * 96).toFixed(1)}`).join(" "));
   svg.append(line);
-  return [h("h3", {}, `${title} (${t("at most")} ${most.toFixed(1)})`), svg];
+  return [h("h3", {}, `${title} (${t("at most")} ${decimal(most)})`), svg];
 }
 
 await load();

@@ -15,7 +15,10 @@ export async function load() {
   if (chosen !== "en") texts = await fetch(`/admin/texts/${chosen}.json`).then((answer) => answer.json()).catch(() => ({}));
 }
 
-/** @param {string} text */
-export function t(text) {
-  return texts[text] ?? text;
+/**
+ * @param {string} text
+ * @param {Record<string, string>} details what to put into it
+ */
+export function t(text, details = {}) {
+  return (texts[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => details[name] ?? whole);
 }
