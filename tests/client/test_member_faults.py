@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -1184,11 +1185,14 @@ async def test_frames_without_effect_are_ignored() -> None:
         await server.register()
         server.write(b"ACCEPTED bob\nId: unknown\n\nSEND bob\nId: unknown\n\nERROR 102 x\nId: unknown\n\n")
         server.write(HELLO.replace(b"Id: b1", b"Time: yesterday"))
+        server.write(HELLO.replace(b"Id: b1\nSeq: 1", b"Time: yesterday\nAccepted: 2026-11-22T09:30:00.123Z\nSeq: 2"))
         await server.end()
 
     async with scripted(serve) as address, scripted_join(address) as me:
         message = await me.receive()
         assert (message.time, message.id) == (None, "")
+        later = await me.receive()
+        assert later.time == datetime(2026, 11, 22, 9, 30, 0, 123000, tzinfo=UTC), "when the server took it (rule 9.7)"
 
 
 async def test_the_program_acknowledges_receipts_of_other_devices() -> None:

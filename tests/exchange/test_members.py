@@ -206,11 +206,16 @@ def test_a_guest_with_an_extended_connection_talks_to_guests_of_both_kinds() -> 
     ((head, body),) = ben.read()
     assert (head.name, head.headers[b"id"], head.headers[b"x-mood"], body) == (b"ann", b"a1", b"good", b"hi")
     assert b"time" in head.headers
+    assert b"accepted" not in head.headers
+    ann.write(message(b"ben", b"", b"a3", time=b"2001", accepted=b"2002"))
+    ((late, _),) = ben.write(received(b"ann"))
+    assert late.headers[b"time"] == b"2001"
+    assert late.headers[b"accepted"] >= head.headers[b"time"], "the server's own time, also if the sender says one"
     ((head, body),) = receiving.read()
     assert (head.headers, body) == ({b"content-length": b"2"}, b"ho")
     receiving.write(received(b"ann"))
     ben.write(received(b"ann"))
-    assert told(ann.read()) == [("SEND", "cy", "a2", 0), ("SEND", "ben", "a1", 0)]
+    assert told(ann.read()) == [("SEND", "ben", "a1", 0), ("SEND", "cy", "a2", 0), ("SEND", "ben", "a3", 0)]
     sending.write(send(b"ann", b"hey"))
     assert told(ann.read()) == [("FORWARD", "cy", "", 0, "hey")]
     ann.write(received(b"cy"))

@@ -156,7 +156,14 @@ class IrcClient:
         return line
 
     def any_line(self) -> str:
-        """The next line; empty if the server closes the connection instead."""
+        """The next line; empty if the server closes the connection instead. What differs each time has other words."""
+        text = self.raw_line()
+        for pattern, name in _ANY:
+            text = pattern.sub(name, text)
+        return text
+
+    def raw_line(self) -> str:
+        """The next line as it is."""
         while b"\r\n" not in self._data:
             more = self.socket.recv(1 << 16)
             if not more:
@@ -168,8 +175,6 @@ class IrcClient:
         if found:
             self.msgid = found[1]
             self.ids.append(found[1])
-        for pattern, name in _ANY:
-            text = pattern.sub(name, text)
         return text
 
     def until(self, part: str) -> list[str]:
@@ -191,6 +196,15 @@ class IrcClient:
         """All lines that answer these."""
         self.send(*lines)
         return self.sync()
+
+    def exactly(self, line: str) -> list[str]:
+        """All lines that answer one, with times and Ids as they are."""
+        self.send(line, "PING end")
+        lines = [self.raw_line()]
+        while " PONG " not in lines[-1]:
+            assert lines[-1], "closed"
+            lines.append(self.raw_line())
+        return [line for line in lines[:-1] if not line.startswith("PING ")]
 
     def acknowledge(self) -> str:
         """Answer the next PING by which the server asks what has come, and return it."""

@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 
 from tests.irc.place import IrcClient, IrcPlace, members
+from tests.sockets import Peer
+from twotick.wire import Side, Verb, frame, register
 
 SERVER = ":twotick.localhost"
 CAPS = ("message-tags", "server-time", "echo-message", "batch", "labeled-response")
@@ -273,3 +275,27 @@ def test_read_markers_move_the_members_own_devices_alone(place: IrcPlace) -> Non
     assert alice.until("state=read")[-1] == (
         f"@+twotick/state=read;+reply={alice.name}.ID2 :{name}!{name}@twotick.localhost TAGMSG {alice.name}"
     )
+
+
+def test_times_are_those_of_acceptance(place: IrcPlace) -> None:
+    """Also where the sender's program says when it was written: so history by time and times agree."""
+    caps = ("server-time", "batch", "draft/chathistory")
+    alice, bob = place.member(*caps), place.member()
+    name, token = bob.name, bob.token
+    odd = Peer(place.address, "127.0.0.1")
+    place.clients.append(odd)
+    odd.write(register(Side.DUPLEX, name.encode(), authorization=b"Bearer " + token.encode(), device=b"/odd", window=9))
+    assert odd.frame()[0] == Verb.REGISTERED.value
+    bob.do(f"PRIVMSG {alice.name} :one")
+    for number, when in enumerate((b"2020-11-22T09:30:00.123Z", b"2096-11-22T09:30:00.123Z", b"never"), 2):
+        odd.write(frame(Verb.SEND, alice.name.encode(), b"late %d" % number, id=b"m%d" % number, time=when))
+        alice.until(f":late {number}")
+    bob.do(f"PRIVMSG {alice.name} :five")
+    alice.until(":five")
+    lines = alice.exactly(f"CHATHISTORY LATEST {name} * 9")[1:-1]
+    assert [line.rpartition(":")[2] for line in lines] == ["one", "late 2", "late 3", "late 4", "five"]
+    times = [line.partition("time=")[2][:24] for line in lines]
+    assert times == sorted(times)
+    middle = alice.exactly(f"CHATHISTORY BETWEEN {name} timestamp={times[0]} timestamp={times[-1]} 9")[1:-1]
+    between = [line for line, time in zip(lines, times, strict=True) if times[0] < time < times[-1]]
+    assert [line.rpartition(":")[2] for line in middle] == [line.rpartition(":")[2] for line in between]

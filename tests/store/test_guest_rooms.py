@@ -83,7 +83,7 @@ def test_a_message_of_a_guest_is_stored_for_members_and_says_so(team: Asker) -> 
     assert [(entry.member, entry.headers) for entry in sent.effects.entries] == [
         (team.members[name], b"Time: 1\nGuest: yes\n") for name in ("alice", "bob")
     ]
-    assert team.ask(from_guest(team, headers=b"Time: 2\n")) == Duplicate(
+    assert team.ask(from_guest(team, headers=b"Time: 2\nAccepted: 3\n")) == Duplicate(
         sent.message, True, MessageState.ACCEPTED, "", place=3
     )
     for other in ({"body": b"ho"}, {"headers": b"Time: 1\nX-a: 1\n"}):

@@ -37,3 +37,7 @@ class ArrivalClock:
             self._written = milliseconds
             self._line = b"Time: %b\n" % time_text(self._shown)
         return self._line
+
+    def accepted_line(self) -> bytes:
+        """Return the Accepted header line for messages that arrive with a Time of their senders."""
+        return self.line().replace(b"Time", b"Accepted", 1)

@@ -159,6 +159,8 @@ class Router:
             head.travels = self._arrival.line()
         elif b"time" not in head.headers:
             head.travels += self._arrival.line()
+        else:
+            head.travels += self._arrival.accepted_line()
         receiver = self._receivers.get(head.key)
         if receiver is None:
             self._send_elsewhere(sender, number, head, body)

@@ -207,10 +207,8 @@ def _is_after(session: IrcSession, each: Frame, point: tuple[bytes, int], *, inc
 
 
 def _shown(session: IrcSession, page: list[Frame]) -> list[Frame]:
-    """Return the messages that the client is shown."""
-    if session.caps & Cap.EVENT_PLAYBACK:
-        return page
-    hidden = {b"event", *_CHANGES}
+    """Return the messages that the client is shown: no deleted ones, of which it is not known when they were said."""
+    hidden = {b"deleted"} if session.caps & Cap.EVENT_PLAYBACK else {b"deleted", b"event", *_CHANGES}
     return [each for each in page if hidden.isdisjoint(each[0].headers)]
 
 

@@ -366,7 +366,7 @@ def remember(session: IrcSession, head: Head, target: bytes) -> None:
 def message_lines(session: IrcSession, head: Head, body: bytes, target: bytes) -> list[bytes]:
     """Return the lines of a FORWARD that is no event."""
     headers = head.headers
-    time = headers.get(b"time", b"")
+    time = accepted_time(headers)
     is_member = session.caps & Cap.ACCOUNT_TAG != 0 and (is_room(target) or session.place.is_member(head.key))
     is_member = is_member and b"guest" not in headers
     tags = tags_of(session, head.name, head.id, time, headers, is_member=is_member)
@@ -423,21 +423,26 @@ def _reaction_lines(
     about = _about(sender, headers[b"reacts-to"])
     tag = b"+draft/react=" + escape_tag(body.decode("utf-8", "replace").encode()) if body else b"+draft/unreact"
     own = b"%b;+draft/reply=%b;+reply=%b" % (tag, about, about)
-    time = headers.get(b"time", b"")
+    time = accepted_time(headers)
     base = tags_of(session, sender, identifier, time, {}, is_member=is_room(target))
     return [write_line(session.source_of(sender), b"TAGMSG", target, tags=b";".join(filter(None, [base, own])))]
 
 
+def accepted_time(headers: dict[bytes, bytes]) -> bytes:
+    """Return when the server has taken a message, as frames have it (rule 9.7); of one that is deleted, when it was."""
+    return headers.get(b"accepted") or headers.get(b"time") or headers.get(b"deleted", b"")
+
+
 def tag_time(session: IrcSession, headers: dict[bytes, bytes]) -> bytes:
     """Return the time of a message as tags have it."""
-    return _valid_time(session, headers.get(b"time", b""))
+    return _valid_time(session, accepted_time(headers))
 
 
 _TIME: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 
 
 def _valid_time(session: IrcSession, time: bytes) -> bytes:
-    """Return a time that any client can have written; now, if it is none, or is to come."""
+    """Return a time; now, if it is none, or is to come: servers once told only what any client had written."""
     if _TIME.fullmatch(time):
         now = session.place.time()
         return min(time, now)
@@ -567,7 +572,7 @@ def _stamp(session: IrcSession, headers: dict[bytes, bytes]) -> bytes:
     """Return when a message was sent that was missed, for a client that is not told times."""
     if session.caps & Cap.SERVER_TIME:
         return b""
-    time = headers.get(b"time", b"")
+    time = accepted_time(headers)
     if time >= session.place.recently or not _TIME.fullmatch(time):
         return b""
     sent = datetime.fromisoformat(time.decode("ascii"))

@@ -71,7 +71,7 @@ def test_a_websocket_carries_frames_as_they_are(browser: Connect) -> None:
     alice.write(frame(0, b"", final=False) + frame(0, parts[2]) + binary(parts[3]) + binary(b"") + binary(parts[4]))
     opcode, received = bob.message()
     assert (opcode, received[-len(body) :]) == (2, body)
-    assert received.startswith(b"FORWARD alice\nContent-length: 262144\nId: m1\nTime: now\n\n")
+    assert received.startswith(b"FORWARD alice\nContent-length: 262144\nId: m1\nTime: now\nAccepted: 20")
     bob.write(binary(b"RECEIVED alice\n\n"))
     assert alice.message() == (2, b"SEND bob\nId: m1\n\n")
     bob.write(frame(8, b"\x03\xe8bye"))

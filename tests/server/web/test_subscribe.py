@@ -19,11 +19,12 @@ from websockets.sync.client import connect as connect_websocket
 
 from tests.server.web import publishing
 from tests.server.web.publishing import LIMITS, Program
-from tests.sockets import PATIENCE, ServerProcess, patiently, serving
+from tests.sockets import PATIENCE, Peer, ServerProcess, patiently, serving
 from twotick import admin
 from twotick.exchange import Limits
 from twotick.server import ServerLimits
 from twotick.store import FindMember, ListDevices, SqliteStore
+from twotick.wire import Side, Verb, frame, register
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +232,16 @@ def test_polling_and_what_was_before(program: Program, team: str) -> None:
         assert stream.event()["message"] == "three"
         assert program.ask("/ops", "four", bot="many")[0] == 200
         assert stream.event()["message"] == "four"
+    with closing(Peer(program.server.address, "127.0.0.1")) as old:  # its program says when it was written
+        authorization = b"Bearer " + program.tokens["many"].encode()
+        old.write(register(Side.SENDING, b"many", authorization=authorization))
+        assert old.frame()[0] == Verb.REGISTERED.value
+        old.write(frame(Verb.SEND, b"#ops", b"five", id=b"m5", time=b"2001-01-01T00:00:00.000Z"))
+        assert old.frame()[0] == Verb.ACCEPTED.value
+    with closing(Stream(program, f"/ops/json?poll=1&since={third['time']}", team)) as stream:
+        last = stream.rest()[-1]
+    assert last["message"] == "five"
+    assert last["time"] >= third["time"], "when the server took it"
 
 
 def test_several_recipients(program: Program) -> None:

@@ -145,6 +145,9 @@ test("entries of the log become messages", () => {
   const [name, given] = messageOf(frame("FORWARD bob\nContent-length: 7\nTo: #team\nPlace: 4\nId: m1\nSeq: 3\nTime: 2026-11-22T09:30:00.123Z\nReply-to: alice m0\n\nhi @Al!"), "al", 0);
   assert.equal(name, "#team");
   assert.deepEqual([given.conversation, given.uid, given.place, given.seq, given.text, given.mention, given.outgoing, given.state], ["#team", "bob m1", 4, 3, "hi @Al!", true, false, ""]);
+  const late = "FORWARD bob\nContent-length: 0\nId: m1\nSeq: 3\nTime: 2020-01-01T00:00:00.000Z\nAccepted: 2026-11-22T09:30:00.123Z";
+  assert.equal(messageOf(frame(`${late}\n\n`), "al", 0)[1].time, given.time); // and not when its sender wrote it
+  assert.equal(changeOf(frame(`${late}\nReacts-to: al m0\n\n`), "al", 0).change.time, given.time);
   const [, own] = messageOf(frame("FORWARD al\nContent-length: 2\nTo: bob\nId: m2\nSeq: 5\nState: read\n\nyo"), "Al", 0);
   assert.deepEqual([own.conversation, own.outgoing, own.state, own.place], ["bob", true, "read", 5]);
   assert.equal(messageOf(frame("FORWARD al\nContent-length: 2\nId: m2\nSeq: 5\n\nyo"), "al", 0), null);

@@ -160,8 +160,11 @@ class MemberMessage(Entry):
 
     @property
     def time(self) -> datetime | None:
-        """When it was sent, in UTC; None if the sender gave a value that is not a time, or that cannot be shown."""
-        return parse_time(self.fields.get("time", ""))
+        """When the server took it, in UTC (rule 9.7); None if that is not known, or cannot be shown.
+
+        It is not known of a message from before servers said so, if its sender gave a value that is not a time.
+        """
+        return parse_time(self.fields.get("accepted") or self.fields.get("time", ""))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Final
 from twotick.store.requests.guest_rooms import GUEST_LINE
 from twotick.store.requests.messages import Append
 
-_TIME: Final = re.compile(rb"^Time: .*\n", re.MULTILINE)
+_TIMES: Final = re.compile(rb"^(?:Time|Accepted): .*\n", re.MULTILINE)
 
 
 def is_guests(headers: bytes) -> bool:
@@ -33,4 +33,4 @@ def is_repeated(request: Append, name: bytes, headers: bytes, body: bytes) -> bo
     """
     if name.lower() != request.sender_name.lower() or not is_guests(headers):
         return None
-    return body == request.body and _TIME.sub(b"", headers) == _TIME.sub(b"", request.headers + GUEST_LINE)
+    return body == request.body and _TIMES.sub(b"", headers) == _TIMES.sub(b"", request.headers + GUEST_LINE)

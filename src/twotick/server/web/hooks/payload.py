@@ -51,6 +51,8 @@ def payload(member: str, head: Head, body: bytes, seq: int, ident: str) -> bytes
     headers = {name.decode("latin-1"): value.decode(errors="replace") for name, value in head.headers.items()}
     content: dict[str, object] = {"id": ident, "seq": seq, "bot": member, "from": head.name.decode()}
     content["to"] = headers.get("to", member)
+    if "accepted" in headers:  # rather than when its sender says that it was written
+        headers["time"] = headers["accepted"]
     names = {"time": "time", "reply-to": "reply_to", "thread": "thread", "file-name": "file", "content-type": "type"}
     content |= {told: headers[name] for name, told in names.items() if name in headers}
     content |= {name: value for name, value in headers.items() if name.startswith("x-")}

@@ -97,7 +97,7 @@ def message(head: Head, body: bytes, topics: Mapping[str, str]) -> dict[str, Any
     def word(name: bytes) -> str:
         return headers.get(name, b"").decode("utf-8", "replace")
 
-    time = _time(word(b"time"))
+    time = _time(word(b"accepted") or word(b"time"))
     series, number = position(head)
     found: dict[str, Any] = {"id": f"{series}{number}", "time": time, "expires": time + _KEPT, "event": "message"}
     found |= {"topic": topics[place], "from": head.name.decode("latin-1")}

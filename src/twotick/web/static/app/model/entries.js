@@ -34,6 +34,12 @@ export const isChange = ({ headers }) =>
   headers.has("edits") || headers.has("deletes") || headers.has("reacts-to") || headers.has("pins") || headers.has("unpins");
 
 /**
+ * Return when the server took what a FORWARD brings (rule 9.7); 0 if that is not known.
+ * @param {Map<string, string>} headers
+ */
+const timeOf = (headers) => time(headers.get("accepted")) || time(headers.get("time"));
+
+/**
  * Return the message of a FORWARD; null if it is malformed or not to be shown.
  * @param {Frame} frame
  * @param {string} me the user's name
@@ -60,7 +66,7 @@ export function messageOf(frame, me, now) {
     uid: id ? (guest && name.startsWith("#") ? guestUid(uid) : uid) : `${event ? "event" : "number"} ${place || now}`,
     id, sender, guest, text, outgoing: outgoing && !event, seq, event,
     type: headers.get("content-type") ?? "",
-    time: time(headers.get("time")) || time(headers.get("deleted")) || now,
+    time: timeOf(headers) || time(headers.get("deleted")) || now,
     replyTo: reference(headers.get("reply-to"), sender),
     forwardedFrom: (headers.get("forwarded-from") ?? "").split(" ")[0],
     edited: time(headers.get("edited")),
@@ -132,7 +138,7 @@ export function changeOf(frame, me, now) {
   if (name === null || headers.get("state") === "failed") return null;
   const room = name.startsWith("#");
   const common = {
-    by: sender, body: toText(frame.body), time: time(headers.get("time")) || now,
+    by: sender, body: toText(frame.body), time: timeOf(headers) || now,
     place: room ? number(frame, "place") : number(frame, "seq"),
   };
   const edits = reference(headers.get("edits"), sender);
