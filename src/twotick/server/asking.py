@@ -5,6 +5,9 @@ paid least is next. So a user that asks for little waits for what the store is d
 ask for. A user that has asked for nothing for a while has saved nothing up: it begins with the least that the others
 have paid. The requests of one user stay in their order.
 
+A transaction holds only a few milliseconds of one user's requests, also while no other user waits: one may come, and
+would wait for its end.
+
 The cost of a request is known only afterwards, so a user is expected to go on as before. A request that is likely to be
 long has a transaction of its own, so no other request waits for its end.
 """
@@ -34,6 +37,15 @@ Asked: TypeAlias = tuple[Request[Any], Callable[[Any], None]]
 _LONG: Final = 256
 """The cost (see `Store.work_on`) from which on a request has a transaction of its own."""
 
+_SHARE: Final = 256
+"""The cost of the requests of one user in a transaction, as far as it can be expected."""
+
+_USUAL: Final = 5
+"""The cost that is expected of a user's first request."""
+
+_FEW: Final = 64
+"""So many requests are taken without a look at whose they are."""
+
 _MOST_USERS: Final = 4096
 """The users that are remembered although none of their requests waits, while those of others do."""
 
@@ -52,7 +64,7 @@ class _User:
     def __init__(self, paid: int) -> None:
         self.waiting: deque[Asked] = deque()
         self.paid = paid
-        self.cost = 1
+        self.cost = _USUAL
 
 
 class RequestQueue:
@@ -80,7 +92,7 @@ class RequestQueue:
         Returns:
             The requests; at least one if one waits that may be taken.
         """
-        if not self._users and len(self._arrived) <= most:  # all of them fit, so no turns are needed
+        if not self._users and len(self._arrived) <= min(most, _FEW):  # they fit, so no turns are needed
             taken, self._arrived = self._arrived, []
             return taken
         self._sort_by_user()
@@ -104,21 +116,22 @@ class RequestQueue:
         taken: list[Asked] = []
         # The number keeps those apart who have paid the same: first come, first served.
         order = [
-            (user.paid, number, user)
+            (user.paid, number, user.paid + _SHARE, user)
             for number, user in enumerate(self._users.values())
             if user.waiting and not (short and user.cost >= _LONG)
         ]
         heapify(order)
         while order and len(taken) < most:
-            paid, number, user = heappop(order)
+            paid, number, end, user = heappop(order)
             if user.cost >= _LONG and taken:
                 break
             self._least = paid
             taken.append(user.waiting.popleft())
             if user.cost >= _LONG:
                 break
-            if user.waiting:
-                heappush(order, (paid + user.cost, number, user))
+            paid += user.cost
+            if user.waiting and paid < end:
+                heappush(order, (paid, number, end, user))
         return taken
 
     def done(self, carried_out: list[Asked], costs: list[int], left: list[Asked]) -> None:
