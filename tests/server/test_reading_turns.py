@@ -9,7 +9,8 @@ from tests.server.test_shares import HERE, THERE, user
 from tests.sockets import Visitors
 from twotick.server import Server, ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN, ReadingTurns
-from twotick.wire import CLASSIC_SIDES, UNABLE_TO_SEND, forward_start, received, register, send
+from twotick.store import AddMember, SqliteStore, StoreLimits
+from twotick.wire import CLASSIC_SIDES, UNABLE_TO_SEND, Side, Verb, forward_start, frame, received, register, send
 
 StartServer: TypeAlias = Callable[[ServerLimits], Visitors]
 
@@ -28,7 +29,7 @@ class Reading:
 
 
 def test_each_address_has_its_turn() -> None:
-    turns, done = ReadingTurns(), list[str]()
+    turns, done = ReadingTurns({}), list[str]()
     for _ in range(5):
         Reading(turns, "a", MOST_OF_A_TURN // 2, done)
     Reading(turns, "b", 1, done)
@@ -40,7 +41,7 @@ def test_each_address_has_its_turn() -> None:
 
 
 def test_what_waited_counts_for_the_turn_in_which_it_is_handled() -> None:
-    turns, done = ReadingTurns(), list[str]()
+    turns, done = ReadingTurns({}), list[str]()
     turns.handled["a"] = 2 * MOST_OF_A_TURN
     Reading(turns, "b", 3 * MOST_OF_A_TURN, done)
     assert turns.next()
@@ -128,6 +129,34 @@ async def test_a_message_does_not_wait_for_all_that_another_address_has_sent() -
     assert turns >= 20 * len(flood) // (MOST_OF_A_TURN + len(flood)) - 1
     assert all(wire.reading for wire in greedy)
     await server.stop()
+
+
+async def test_what_is_stored_counts_for_more_than_its_bytes() -> None:
+    """A turn in which an address has much stored ends earlier, although little was read."""
+    store = SqliteStore(None, StoreLimits())
+    store.apply([AddMember("sink", "", 0.0)])
+    server = Server(ServerLimits(), store)
+    greedy = [Wire(server, HERE) for _ in range(20)]
+    for number, wire in enumerate(greedy):
+        wire.put(register(Side.DUPLEX, b"u%d" % number, 1))
+    await until_answered(server)
+    for wire in greedy:
+        wire.put(b"".join(frame(Verb.SEND, b"sink", b"hello", id=b"%d" % number) for number in range(50)))
+    await asyncio.sleep(0)
+    assert server.state().waiting == 150
+    assert sum(wire.reading for wire in greedy) == 6  # those of this turn, and of the one that has begun
+    await until_answered(server)
+    assert all(wire.reading for wire in greedy)
+    assert server.exchange.tally.accepted == 20 * 50
+    await server.stop()
+
+
+async def until_answered(server: Server) -> None:
+    """Wait until nothing that has arrived waits for the store, or for a turn."""
+    turns = 0
+    while turns < 100:
+        await asyncio.sleep(0)
+        turns = 0 if server.state().waiting or server.flushing else turns + 1
 
 
 def test_all_that_waited_is_handled_in_order(start_server: StartServer) -> None:

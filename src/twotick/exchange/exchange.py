@@ -91,7 +91,7 @@ class Exchange:
     Attributes:
         take: handles the frames that came on a connection; see `Connections.take`. It is called for every read, so it
             is no method here that only passes them on.
-        written, changed, requests: see `Output`.
+        written, changed, requests, stored: see `Output`.
         logins: the connections whose user has to be authenticated, each with its REGISTER.
         password_changes: the connections on which members change their passwords, each with its device and PASSWORD.
         pushes: the members for whom the driver looks for notifications.
@@ -268,6 +268,7 @@ class Exchange:
         self.written = output.written
         self.changed = output.changed
         self.requests = output.requests
+        self.stored = output.stored
         self.logins = registration.logins
         self.password_changes = registration.password_changes
 

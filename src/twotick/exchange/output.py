@@ -22,7 +22,7 @@ _SENDERS: Final = 4096
 
 
 class Output:
-    """What an exchange leaves for its driver. The driver empties each of the three after it has acted on it.
+    """What an exchange leaves for its driver. The driver empties each of these after it has acted on it.
 
     Attributes:
         written: the connections that have output; one may appear twice.
@@ -30,12 +30,15 @@ class Output:
         requests: the requests for the store, in order, each with the callback for its answer. The driver may let users
             take turns, but must keep the requests of each user in order. It must call the callbacks in the order in
             which the requests are carried out.
+        stored: how much each address has asked to be stored since the driver has cleared this, as bytes that take as
+            long to read.
     """
 
     def __init__(self) -> None:
         self.written: deque[Connection] = deque()
         self.changed: deque[Connection] = deque()
         self.requests: list[Asked] = []
+        self.stored: dict[str, int] = {}
         self._starts = HeadCache(0, _SENDERS)
         self._travels = b""
         self._travelling: dict[bytes, bytes] = {}

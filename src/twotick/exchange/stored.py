@@ -28,6 +28,9 @@ from twotick.wire import Head, Verb, accepted, frame
 _MESSAGE_BYTES: Final = 256
 """What a message takes besides its body."""
 
+_TURN_BYTES: Final = 2048
+"""What a message counts in a turn of its address, besides its own bytes: as many can be read while it is stored."""
+
 _ENTRY_BYTES: Final = 128
 """What a message to a room takes for each member."""
 
@@ -174,6 +177,8 @@ class StoredMessages:
             return
         self._rates.use(sender, len(body) + _MESSAGE_BYTES)
         sender.unsent_bytes += len(body)
+        stored = self._output.stored
+        stored[sender.network] = stored.get(sender.network, 0) + _TURN_BYTES
         pending = _PendingAppend(self, sender, number, head, body, device, guests, far=far, unknown=unknown)
         self._output.ask(request, pending)
 

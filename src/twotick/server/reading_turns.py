@@ -4,7 +4,8 @@ from collections import OrderedDict, deque
 from typing import Protocol
 
 MOST_OF_A_TURN = 256 << 10
-"""Bytes of one address that are handled in a turn of the event loop; the read that exceeds them is handled too."""
+"""Bytes of one address that are handled in a turn of the event loop; the read that exceeds them is handled too. What is
+stored counts as more (see `Output.stored`)."""
 
 
 class WaitingConnection(Protocol):
@@ -28,12 +29,15 @@ class WaitingConnection(Protocol):
 class ReadingTurns:
     """The bytes that are handled in this turn of the event loop, and the connections that wait for a later one.
 
+    Args:
+        handled: how many bytes were handled in this turn, by address; handling some may add to them.
+
     Attributes:
-        handled: how many bytes were handled in this turn, by address.
+        handled: the same.
     """
 
-    def __init__(self) -> None:
-        self.handled: dict[str, int] = {}
+    def __init__(self, handled: dict[str, int]) -> None:
+        self.handled = handled
         self._waiting: OrderedDict[str, deque[WaitingConnection]] = OrderedDict()
 
     def wait(self, connection: WaitingConnection) -> None:
@@ -48,14 +52,15 @@ class ReadingTurns:
         """
         handled = self.handled
         handled.clear()
-        ready: list[WaitingConnection] = []
+        went_on = False
         for network, waiting in list(self._waiting.items()):
-            while waiting and handled.get(network, 0) < MOST_OF_A_TURN:
+            for _ in range(len(waiting)):  # those that begin to wait meanwhile have a later turn
+                if handled.get(network, 0) >= MOST_OF_A_TURN:
+                    break
                 connection = waiting.popleft()
                 handled[network] = handled.get(network, 0) + connection.unhandled
-                ready.append(connection)
+                connection.go_on()
+                went_on = True
             if not waiting:
                 del self._waiting[network]
-        for connection in ready:
-            connection.go_on()
-        return bool(ready)
+        return went_on

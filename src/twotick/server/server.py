@@ -221,7 +221,7 @@ class Server:
         self._logins = Logins(self.exchange, self.authenticator, self.flush_soon, clock)
         self.heads = HeadCache(limits.max_body)
         self.flushing = False
-        self.turns = ReadingTurns()
+        self.turns = ReadingTurns(self.exchange.stored)
 
     def _new_link(self, bus: Bus) -> BusLink:
         exchange = self.exchange
