@@ -41,6 +41,9 @@ SECONDS = 6.0
 _PAUSE = 0.01
 """Seconds between two messages of those who talk."""
 
+_ELSEWHERE = "127.0.0.2"
+"""The address of the neighbour. Those who talk have another one."""
+
 _CROWD = 1900
 _TALKERS = ("alice", "bob")
 _NAMES = (*_TALKERS, "mallory", "sink", "much")
@@ -104,11 +107,29 @@ def _fill_room(folder: Path, members: list[int]) -> None:
 
 
 class Wire:
-    """A connection of a user."""
+    """A connection of a user.
 
-    def __init__(self, port: int, name: str, token: str | None, side: Side, device: str = "main") -> None:
+    Args:
+        port: the server's port.
+        name: the user's name.
+        token: the member's token; None for a guest.
+        side: what the connection is for.
+        device: the name of the device.
+        source: the address from which it comes.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        name: str,
+        token: str | None,
+        side: Side,
+        device: str = "main",
+        *,
+        source: str = "127.0.0.1",
+    ) -> None:
         self._parser = Parser(HeadCache(1 << 20))
-        self._socket = socket.create_connection(("127.0.0.1", port), 60)
+        self._socket = socket.create_connection(("127.0.0.1", port), 60, source_address=(source, 0))
         login = None if token is None else b"Bearer " + token.encode()
         named = None if side is Side.SENDING or token is None else device.encode()
         self.write(register(side, name.encode(), 64, authorization=login, device=named))
@@ -155,7 +176,11 @@ class Attack:
 
     def wire(self, name: str, side: Side = Side.SENDING, device: str = "main") -> Wire:
         """Return a connection of a member."""
-        return Wire(self.port, name, self.tokens[name], side, device)
+        return Wire(self.port, name, self.tokens[name], side, device, source=_ELSEWHERE)
+
+    def guest(self, name: str) -> Wire:
+        """Return a connection of a guest."""
+        return Wire(self.port, name, None, Side.DUPLEX, source=_ELSEWHERE)
 
     def idents(self, count: int) -> list[bytes]:
         """Return new Ids."""
@@ -234,7 +259,7 @@ def _upload(attack: Attack) -> None:
 
 
 def _guests(attack: Attack) -> None:
-    guests = [Wire(attack.port, f"guest{number}", None, Side.DUPLEX) for number in range(50)]
+    guests = [attack.guest(f"guest{number}") for number in range(50)]
     while True:
         for guest in guests:
             guest.write(b"".join(frame(Verb.SEND, b"sink", b"x" * 64, id=ident) for ident in attack.idents(20)))
@@ -266,7 +291,7 @@ def _remove(attack: Attack) -> None:
 
 
 def _guest(attack: Attack) -> None:
-    guest = Wire(attack.port, "guest", None, Side.DUPLEX)
+    guest = attack.guest("guest")
     while True:
         guest.write(b"".join(frame(Verb.SEND, b"sink", b"x" * 64, id=ident) for ident in attack.idents(500)))
         guest.answers(500)
