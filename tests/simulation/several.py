@@ -163,7 +163,7 @@ class SeveralServers:
         self.woken: dict[_Server, None] = {}
         self._numbers = itertools.count(1)
         self.members: dict[bytes, Member] = {}
-        self.database = SharedDatabase(lambda: self.now, barrier=barrier)
+        self.database = SharedDatabase(lambda: self.now, self._chance, barrier=barrier)
         adding = Mail(*_NAMES, store=self.database.primary)
         self.members = adding.members
         self.database.place += 1
@@ -223,6 +223,7 @@ class SeveralServers:
         if self.now >= self._standby_away:
             behind = self.database.place - self.database.replicated
             self.database.replicate(self.database.replicated + self._chance.randint(0, behind))
+        self.database.find_out()
         self._wake()
         self._carry()
         for device in self._devices:
@@ -247,6 +248,8 @@ class SeveralServers:
         elif chance < (0.035 if self.now < self._standby_away else 0.022):
             self._say(f"failover: {self.database.fail_over()} transactions are lost")
             self._standby_away = 0.0
+            if len(living := self._living()) > 1 and self._chance.random() < 0.5:
+                self._kill(self._chance.choice(living))  # it was on the machine of the primary
         elif 0.04 < chance < 0.044 and (living := self._living()):
             server = self._chance.choice(living)
             self._say(f"server {server.run.number} loses its connection with the database")

@@ -9,6 +9,7 @@ requests of servers as PostgreSQL carries them out.
 # pyright: reportPrivateUsage=false
 
 import json
+import random
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -48,6 +49,9 @@ _EXTRA: Final = """
 
 _READS: Final = (CheckLogin, Fetch, FindMembers, FindOutcomes, LookAround)
 """Requests that do not wait for the standby without the barrier."""
+
+_RECONNECTIONS: Final = (0.0, 0.1, 0.5, 2.0)
+"""The seconds for which a server may be without a connection with the database."""
 
 _UNNEST: Final = re.compile(r"unnest\(([^()]*)\) AS (\w+) \(([^)]*)\)")
 _WORDS: Final = (
@@ -181,6 +185,7 @@ class SharedDatabase:
 
     Args:
         clock: its time, in seconds since 1970.
+        chance: decides when servers find out what became of their commits.
         barrier: whether a transaction that has only read waits for the standby too, as it must.
 
     Attributes:
@@ -189,13 +194,15 @@ class SharedDatabase:
         replicated: how many of them the standby has.
     """
 
-    def __init__(self, clock: Callable[[], float], *, barrier: bool = True) -> None:
+    def __init__(self, clock: Callable[[], float], chance: random.Random, *, barrier: bool = True) -> None:
         self._clock = clock
+        self._chance = chance
         self._barrier = barrier
         self.primary = _Primary(clock, None)
         self.place = self.replicated = 0
         self._copies = {0: self.primary.copied()}
         self._waiting: list[_Commit] = []
+        self._unknown: list[tuple[float, _Commit]] = []
 
     def work_on(self, run: ServerRun, requests: list[Request[Any]], done: Callable[[Work], None]) -> None:
         """Carry out a transaction of a server; `done` is called when its COMMIT returns."""
@@ -236,7 +243,7 @@ class SharedDatabase:
         self.place = self.replicated
         waiting, self._waiting = self._waiting, []
         for each in waiting:
-            self._find_out(each)
+            self._lose(each)
         return lost
 
     def break_off(self, run: ServerRun, *, is_dead: bool) -> None:
@@ -249,18 +256,26 @@ class SharedDatabase:
         own = [each for each in self._waiting if each.run is run]
         self._waiting = [each for each in self._waiting if each.run is not run]
         for each in own:
-            if not is_dead:
-                self._find_out(each)
+            self._lose(each)
+        if is_dead:
+            self._unknown = [each for each in self._unknown if each[1].run is not run]
 
-    def _find_out(self, commit: _Commit) -> None:
-        """Do what PostgresStore does if the outcome of a COMMIT is unknown."""
-        begun = commit.requests[: len(commit.work.answers)]
-        again = [each for each in begun if is_repeatable(each)]
-        unknown = StoreError("it is not known whether the database has kept this")
-        work, place = self._carried_out(commit.run, again) if again else (Work([], []), 0)
-        found = iter(work.answers)
-        answers: list[Any] = [next(found, unknown) if is_repeatable(each) else unknown for each in begun]
-        self._waiting.append(_Commit(commit.run, begun, Work(answers, [1] * len(answers)), place, commit.done))
+    def _lose(self, commit: _Commit) -> None:
+        """Let a server be without its connection for a while; others are connected again sooner, or later."""
+        self._unknown.append((self._clock() + self._chance.choice(_RECONNECTIONS), commit))
+
+    def find_out(self) -> None:
+        """Let servers that are connected again do what PostgresStore does if the outcome of a COMMIT is unknown."""
+        due = [each for when, each in self._unknown if when <= self._clock()]
+        self._unknown = [each for each in self._unknown if each[0] > self._clock()]
+        for commit in due:
+            begun = commit.requests[: len(commit.work.answers)]
+            again = [each for each in begun if is_repeatable(each)]
+            unknown = StoreError("it is not known whether the database has kept this")
+            work, place = self._carried_out(commit.run, again) if again else (Work([], []), 0)
+            found = iter(work.answers)
+            answers: list[Any] = [next(found, unknown) if is_repeatable(each) else unknown for each in begun]
+            self._waiting.append(_Commit(commit.run, begun, Work(answers, [1] * len(answers)), place, commit.done))
         self._return()
 
     def close(self) -> None:

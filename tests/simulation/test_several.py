@@ -1,9 +1,7 @@
 """Schedules of several servers on one simulated database: new ones, and those that must fail."""
 
-import os
 import random
-import subprocess
-import sys
+import re
 
 import pytest
 
@@ -19,9 +17,8 @@ def test_new_schedules() -> None:
 
 
 def test_what_is_read_before_the_standby_has_it_is_found() -> None:
-    """Without the barrier, a device is given what a failover takes back. With the same hashes, the seed shows it."""
-    command = [sys.executable, "-m", "tests.simulation.several", "--first", "60", "--seeds", "200", "--no-barrier"]
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "as entry" in result.stdout
+    """Without the barrier, a device is given what a failover takes back. One schedule in six or so shows it."""
+    first = random.SystemRandom().randrange(1 << 32)
+    found = first_problem(range(first, first + 120), barrier=False)
+    assert found is not None, f"none of the schedules from {first} on shows it"
+    assert re.search("as entry|has entry|was accepted, and is 0 times", "".join(found[1])), found
