@@ -40,13 +40,15 @@ class Planted:
     Attributes:
         plant: changes the program of this process so that it has the fault.
         within: by how many schedules it must be found.
-        first: the first of them. A fault that few schedules show is looked for near one that does, to save time.
         symptom: a regular expression for how it shows.
+        likely: the name of what is likelier in these schedules, so that fewer of them are enough (see `Story`).
+        first: the first of them. A fault that few schedules show is looked for near one that does, to save time.
     """
 
     plant: Callable[[], None]
     within: int
     symptom: str
+    likely: str = ""
     first: int = 1000
 
 
@@ -325,10 +327,12 @@ def _each_answer_begins_a_thread() -> None:
 
 
 PLANTED: dict[str, Planted] = {
-    "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member"),
-    "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member"),
-    "answered-before-the-commit": Planted(_answered_before_the_commit, 20, "was accepted, but is not in the log"),
-    "ids-not-looked-up": Planted(_ids_are_not_looked_up, 50, "UNIQUE constraint|has a message twice", 1270),
+    "disk-lies": Planted(_disk_lies, 40, "malformed|not in the log|is not a member", "_cut_power"),
+    "nothing-is-synced": Planted(_nothing_is_synced, 40, "malformed|not in the log|is not a member", "_cut_power"),
+    "answered-before-the-commit": Planted(
+        _answered_before_the_commit, 20, "was accepted, but is not in the log", "_cut_power"
+    ),
+    "ids-not-looked-up": Planted(_ids_are_not_looked_up, 50, "UNIQUE constraint|has a message twice", "_kill_server"),
     "numbers-ignored": Planted(_numbers_are_ignored, 20, "was given entry"),
     "cursors-lost": Planted(_cursors_are_lost, 20, "was given what it had acknowledged"),
     "receipts-twice": Planted(_receipts_come_twice, 5, "DELIVERED', 'DELIVERED"),
@@ -340,26 +344,29 @@ PLANTED: dict[str, Planted] = {
     "bytes-lost": Planted(_bytes_between_reads_are_lost, 20, "ProtocolError"),
     "feeds-lose-their-place": Planted(_feeds_lose_their_place, 20, "does not have entry"),
     "edits-forgotten": Planted(_edits_are_forgotten, 20, "has the body|is on the disk|another body"),
-    "rooms-leak": Planted(_rooms_leak, 60, "of the room, not"),
-    "blocks-ignored": Planted(_blocks_are_ignored, 60, "although its sender was blocked"),
+    "rooms-leak": Planted(_rooms_leak, 60, "of the room, not", "_make_room"),
+    "blocks-ignored": Planted(_blocks_are_ignored, 60, "although its sender was blocked", "_block"),
     "history-cut": Planted(_history_is_cut, 20, "another history"),
     "acknowledgements-not-repeated": Planted(
         _acknowledgements_are_not_repeated,
         50,
         "was given what it had acknowledged|is still ACCEPTED|has the entries",
-        1250,
+        "_break_disk",
+        2020,
     ),
-    "revoked-stay": Planted(_revoked_devices_stay, 60, "was revoked, but"),
-    "two-machines": Planted(_two_machines_share_a_token, 60, "was replaced, but"),
-    "young-removed": Planted(_young_messages_are_removed, 60, "is not in the log"),
-    "old-stay": Planted(_old_messages_stay, 60, "is too old"),
-    "removed-are-waited-for": Planted(_removed_members_are_waited_for, 60, "check:|is still ACCEPTED"),
+    "revoked-stay": Planted(_revoked_devices_stay, 60, "was revoked, but", "_revoke"),
+    "two-machines": Planted(_two_machines_share_a_token, 60, "was replaced, but", "_take_over"),
+    "young-removed": Planted(_young_messages_are_removed, 60, "is not in the log", "_forget"),
+    "old-stay": Planted(_old_messages_stay, 60, "is too old", "_forget"),
+    "removed-are-waited-for": Planted(
+        _removed_members_are_waited_for, 60, "check:|is still ACCEPTED", "remove_last_member"
+    ),
     "new-log-not-noticed": Planted(
-        _a_log_that_began_anew_is_not_noticed, 50, "of after the restoration|have connected to the restored", 1010
+        _a_log_that_began_anew_is_not_noticed, 50, "of after the restoration|have connected to the restored", "back_up"
     ),
     "handshakes-at-once": Planted(_handshakes_must_come_at_once, 60, "does not speak TLS"),
-    "pins-for-one": Planted(_pins_are_for_one, 60, "was given the pins", 3030),
-    "no-threads": Planted(_each_answer_begins_a_thread, 60, "is in the thread", 6020),
+    "pins-for-one": Planted(_pins_are_for_one, 60, "was given the pins", "_pins"),
+    "no-threads": Planted(_each_answer_begins_a_thread, 60, "is in the thread", "_replies"),
     "files-mixed-up": Planted(_files_are_mixed_up, 20, "has changed on its way|FileMismatch"),
 }
 """The faults, by name."""

@@ -93,9 +93,11 @@ def run(seed: str, planted: str = "", print_it: bool = False) -> tuple[str, list
     """
 
     def work() -> bytes:
-        if planted:
-            PLANTED[planted].plant()
-        story = Story(seed, _template, _certificates[0], print_it)
+        fault = PLANTED[planted] if planted else None
+        if fault is not None:
+            fault.plant()
+        likely = "" if fault is None else fault.likely
+        story = Story(seed, _template, _certificates[0], print_it, likely)
         story.run()
         return "\n".join([story.world.trace.digest, *story.problems]).encode("utf-8", "replace")
 

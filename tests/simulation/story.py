@@ -66,6 +66,7 @@ class Story:
         template: the files of a database with all members; None to make one.
         certificate: the certificate that the server may have.
         print_it: whether to print the trace.
+        likely: the name of an act or a fault that is to be likelier than in other schedules; empty for none.
 
     Attributes:
         world: the world in which it happens.
@@ -94,8 +95,10 @@ class Story:
         template: dict[str, bytes] | None = None,
         certificate: Certificate | None = None,
         print_it: bool = False,
+        likely: str = "",
     ) -> None:
         self.world = World(seed, print_it)
+        self._likely = likely
         self._tls = self.world.chance("tls")
         self._certificate = certificate if self._tls.random() < 0.25 else None
         self._template = template
@@ -165,6 +168,8 @@ class Story:
         random = self._random
         self.settling = random.choice((0.0, 2.0, SETTLING))
         self.retention = random.choice((100.0, *[RETENTION] * 5))
+        if self._likely == "_forget":
+            self.retention = 100.0
         jobs._HOUR = 5.0 if self.forgets else 3600.0  # pyright: ignore[reportPrivateUsage]
         # How much must be in the write-ahead log until it is copied.
         database._CHANGES = random.choice((10, 100, 1000))  # pyright: ignore
@@ -172,6 +177,8 @@ class Story:
         checkpointer._LONG = random.choice((2, 10, 50))  # pyright: ignore
         self._most_acts = random.choice((3, 3, 3, 12))  # many small schedules find more than a few large ones
         self._has_room = random.random() < 0.5
+        if self._likely == "_make_room":
+            self._has_room = True
         self._blocking = random.choice((0, 0, 0, 1))
         self._revoking = random.choice((0, 0, 0, 2))
         messages._MEMBERS_AT_ONCE = 1  # pyright: ignore[reportPrivateUsage]
@@ -256,6 +263,7 @@ class Story:
             self._blocking,
             self._revoking,
         ]
+        weights = [20 if act.__name__ == self._likely else weight for act, weight in zip(acts, weights, strict=True)]
         return self._random.choices(acts, weights)[0]
 
     # Rooms: the first member makes one and never leaves it, so that its log has all of it
@@ -522,7 +530,7 @@ class Story:
             (0.1, self._take_over),
             (0.05, self.operator.remove_last_member),
         ):
-            while random.random() < chance:
+            while random.random() < (0.7 if fault.__name__ == self._likely else chance):
                 world.loop.outside(random.random() * span, fault)
 
     def _kill_server(self) -> None:

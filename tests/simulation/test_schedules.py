@@ -26,11 +26,11 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_seed_repeats_exactly() -> None:
-    """The same seeds give the same trace, one by one or after others; in the first, there is TLS."""
-    together = simulate("--first", "1", "--seeds", "4", "--digests").stdout.splitlines()[:4]
-    assert [line.split()[0] for line in together] == ["1", "2", "3", "4"]
-    alone = [simulate("--seed", str(seed), "--digests").stdout.splitlines()[0] for seed in (4, 1)]
-    assert alone == [together[3], together[0]]
+    """The same seed gives the same trace, alone or after others; in the last, there is TLS."""
+    together = simulate("--first", "3", "--seeds", "4", "--digests").stdout.splitlines()[:4]
+    assert [line.split()[0] for line in together] == ["3", "4", "5", "6"]
+    alone = simulate("--seed", "6", "--digests").stdout.splitlines()[0]
+    assert alone == together[3]
 
 
 def test_new_schedules(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +41,7 @@ def test_new_schedules(capsys: pytest.CaptureFixture[str]) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("faults", [list(PLANTED)[start::6] for start in range(6)], ids="+".join)
+@pytest.mark.parametrize("faults", [list(PLANTED)[start::3] for start in range(3)], ids="+".join)
 def test_planted_faults_are_found(faults: list[str]) -> None:
     """The simulation finds each fault within the stated number of schedules. One process starts for several of them."""
     result = simulate("--find", *faults)
