@@ -1,5 +1,7 @@
 """The write-ahead log is copied into the file beside the writer, and begins anew when it is long."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,4 +39,29 @@ def test_a_long_log_begins_anew_and_nothing_is_lost(tmp_path: Path, monkeypatch:
     asker.reopen()
     assert [entry.id for entry in asker.log("bob")] == [b"m%d" % number for number in range(220)]
     assert asker.store.check() == []
+    asker.store.close()
+
+
+_COMMAND = "import sys; from pathlib import Path; from twotick.store import ListMembers, SqliteStore, StoreLimits\n" + (
+    "store = SqliteStore(Path(sys.argv[1]), StoreLimits(), exclusive=False)\n"
+    "print(*(each.name for each in store.ask(ListMembers()))); store.close()"
+)
+"""What a command of the operator does beside the server."""
+
+
+def test_a_command_does_not_take_the_log_from_a_server_that_copies_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """SQLite's locks belong to the process: it loses all that it has on a file when it closes the file anywhere."""
+    monkeypatch.setattr("twotick.store.sqlite.database._CHANGES", 10)
+    monkeypatch.setattr("twotick.store.sqlite.checkpointer._LONG", 5)
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    for number in range(200):
+        asker.send("alice", "bob", id=b"m%d" % number)
+    wait_until_log_is_long(asker.store)
+    command = [sys.executable, "-c", _COMMAND, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, check=True, text=True).stdout.split() == ["alice", "bob"]
+    assert (tmp_path / "twotick.db-wal").exists(), "the command was the last one to close the database, it believed"
+    asker.add("carol")
+    found = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+    assert found == ["alice", "bob", "carol"]
     asker.store.close()

@@ -484,8 +484,11 @@ def connect(file: Path | None) -> sqlite3.Connection:
     """
     if file is not None:
         try:
-            # SQLite gives the files that it adds the mode of this one.
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # SQLite gives the files that it adds the mode of this one. One that is there must not be opened: with its
+            # end, this process would lose the locks of its other connections, and another process take their log.
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            pass
         except OSError as error:
             raise StoreError(f"{file} cannot be opened: {error.strerror}") from error
     connection = sqlite3.connect(
