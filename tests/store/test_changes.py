@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
@@ -11,7 +12,8 @@ import pytest
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, bodies
 from twotick.store.port import Refusal, StoreLimits
-from twotick.store.requests.messages import MessageAction
+from twotick.store.requests.members import FindMember
+from twotick.store.requests.messages import Appended, MessageAction
 from twotick.store.requests.rooms import RoomRole
 from twotick.store.sqlite.database import DatabaseFile
 from twotick.store.sqlite.store import SqliteStore
@@ -227,6 +229,61 @@ def test_what_a_server_erased_that_was_killed_then_is_off_the_disk_when_it_is_ba
     back = SqliteStore(left, kept.limits)
     assert SECOND not in stored(left)
     back.close()
+
+
+def delete_as_server(kept: Asker) -> None:
+    """Delete the message m1 of alice in a transaction of a server, which may be busy."""
+    work = kept.store.work_on([kept.correction("alice", MessageAction.DELETE, b"m1", to="bob", id=b"m3")])
+    assert isinstance(work.answers[0], Appended)
+
+
+def test_what_a_server_erases_is_off_the_disk_once_nothing_waits(kept: Asker):
+    assert kept.folder is not None
+    say_twice(kept, "bob")
+    delete_as_server(kept)
+    assert SECOND in stored(kept.folder)
+    assert kept.store.has_backlog
+    assert kept.store.tidy()
+    assert SECOND not in stored(kept.folder)
+
+
+def test_what_a_busy_server_erases_is_off_the_disk_after_some_transactions(kept: Asker):
+    assert kept.folder is not None
+    say_twice(kept, "bob")
+    delete_as_server(kept)
+    for _ in range(31):
+        assert SECOND in stored(kept.folder)
+        kept.store.work_on([FindMember("alice")])
+    assert SECOND not in stored(kept.folder)
+
+
+def test_a_quiet_server_does_not_try_again_and_again_to_erase_what_another_process_reads(kept: Asker):
+    assert kept.folder is not None
+    say_twice(kept, "bob")
+    with closing(sqlite3.connect(kept.folder / "twotick.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM content").fetchone()
+        delete_as_server(kept)
+        steps = 0
+        while kept.store.tidy() or kept.store.has_backlog:
+            steps += 1
+            assert steps < 50
+        assert SECOND in stored(kept.folder)
+    kept.store.work_on([FindMember("alice")])
+    assert SECOND not in stored(kept.folder)
+
+
+def test_what_a_server_has_erased_is_off_the_disk_when_it_has_stopped(kept: Asker):
+    """Also if another process has the database open, so that the write-ahead log stays."""
+    assert kept.folder is not None
+    say_twice(kept, "bob")
+    with closing(sqlite3.connect(kept.folder / "twotick.db")) as other:
+        other.execute("SELECT count(*) FROM content").fetchone()
+        delete_as_server(kept)
+        assert SECOND in stored(kept.folder)
+        kept.store.close()
+        assert SECOND not in stored(kept.folder)
+    kept.store = SqliteStore(kept.folder, kept.limits)
 
 
 def test_a_moderator_does_not_learn_which_ids_there_were_before(asker: Asker):

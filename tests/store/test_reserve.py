@@ -119,7 +119,7 @@ def test_a_disk_that_takes_nothing_does_not_read_past_what_it_cannot_remove(
     asker.send("alice", "bob", id=b"m2")
     before, after = (Fetch(asker.members["bob"], 0, 10, 1 << 20, time) for time in (NOW - 1, NOW))
 
-    def full(work: object) -> None:
+    def full(work: object, *, erase_later: bool = False) -> None:
         raise DiskFull("the disk is full")
 
     with monkeypatch.context() as patched:
@@ -145,7 +145,7 @@ def test_a_disk_that_takes_nothing_lets_in_devices_that_have_a_place_in_the_log(
     asker.store.apply([OpenDevice(member, "laptop", 0, NOW)])
     asker.send("alice", "bob", id=b"m1")
 
-    def full(work: object) -> None:
+    def full(work: object, *, erase_later: bool = False) -> None:
         raise DiskFull("the disk is full")
 
     with monkeypatch.context() as patched:

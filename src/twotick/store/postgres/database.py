@@ -214,6 +214,11 @@ class PostgresDatabase:
     def shorten_log(self) -> None:
         """Do nothing: the database does this by itself."""
 
+    @property
+    def must_erase(self) -> bool:
+        """Return False: VACUUM removes what was erased."""
+        return False
+
     def finish_checkpoint(self) -> bool:
         """Do nothing: the database does this by itself."""
         return False

@@ -37,6 +37,10 @@ _GROWTH: Final = 8 << 20
 """Bytes by which the write-ahead log has grown, after which it is copied too: on a full disk there is no room for long
 logs twice. The file does not grow while its beginning is used again."""
 
+_ERASED_TOGETHER: Final = 32
+"""Transactions after which the write-ahead log is emptied in any case, since it has what the first of them erased. It
+takes several times as long as a transaction."""
+
 _T = TypeVar("_T")
 
 
@@ -91,6 +95,7 @@ class DatabaseFile:
         self._checkpointed = 0  # rows changed when the log was copied last
         self._log_size = 0  # then
         self._left_over = False
+        self._unerased = 0  # transactions since something was erased that the write-ahead log still has
         self.is_log_short = False
         self._written = self._noticed = _UNKNOWN
         try:
@@ -192,20 +197,26 @@ class DatabaseFile:
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
             try:
-                return self.within(work)
+                return self.within(work, erase_later=True)
             finally:
                 connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error as error:
             raise store_error(error) from error
 
-    def within(self, work: Callable[[], _T]) -> _T:
+    def within(self, work: Callable[[], _T], *, erase_later: bool = False) -> _T:
         """Do something in one transaction; on return it is on the disk.
+
+        Args:
+            work: what is done.
+            erase_later: whether what it erases may stay in the write-ahead log until `finish_checkpoint` is called, or
+                until some more transactions were made.
 
         Raises:
             StoreError: the transaction failed, and nothing of it is kept.
         """
         connection, contents = self._opened()
         ending = False
+        is_overdue = contents.erased and not self._unerased  # another process was reading when it was tried last
         try:
             self._begin(connection)
             now = _data_version(connection)
@@ -225,10 +236,17 @@ class DatabaseFile:
             raise
         self._left_over = False
         if contents.erased or self.is_log_short:
-            self._empty_log(connection, contents)
+            self._unerased += 1
+            if self.is_log_short or is_overdue or not erase_later or self._unerased >= _ERASED_TOGETHER:
+                self._empty_log(connection, contents)
         elif self._checkpointer is not None and self._is_log_long(connection):
             self._checkpointer.wake()
         return result
+
+    @property
+    def must_erase(self) -> bool:
+        """Whether the write-ahead log has what was erased, for `finish_checkpoint`."""
+        return self._unerased > 0
 
     def _is_log_long(self, connection: sqlite3.Connection) -> bool:
         """Tell whether much was written to the write-ahead log since this was last so."""
@@ -286,7 +304,14 @@ class DatabaseFile:
         return pages * size
 
     def finish_checkpoint(self) -> bool:
-        """Copy the small rest of a long write-ahead log, so that it begins anew. Return whether it was long."""
+        """Empty a write-ahead log that has what was erased, or copy the rest of a long one, so that it begins anew.
+
+        Returns:
+            Whether there was something to do.
+        """
+        if self._unerased:
+            self._empty_log(*self._opened())
+            return True
         checkpointer = self._checkpointer
         if checkpointer is None or not checkpointer.is_long or self._connection is None:
             return False
@@ -297,6 +322,7 @@ class DatabaseFile:
 
     def _empty_log(self, connection: sqlite3.Connection, contents: Contents) -> None:
         """Empty the write-ahead log, which still has what was erased; if it is in use, the next batch tries again."""
+        self._unerased = 0
         copying = nullcontext() if self._checkpointer is None else self._checkpointer.lock
         with copying, suppress(sqlite3.Error):  # the batch is on the disk even so
             connection.execute("PRAGMA busy_timeout = 0")  # do not wait for another process that reads

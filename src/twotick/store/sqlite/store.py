@@ -214,7 +214,7 @@ class SqliteStore:
             if self.is_full:
                 break
             try:
-                return self._database.within(partial(self._begin, requests))
+                return self._database.within(partial(self._begin, requests), erase_later=True)
             except DiskFull:
                 self._free_reserve()
                 self._look_for_room()
@@ -373,10 +373,10 @@ class SqliteStore:
     @property
     def has_backlog(self) -> bool:
         """See Store."""
-        return self._tables.has_backlog
+        return self._tables.has_backlog or self._database.must_erase
 
     def tidy(self) -> bool:
-        """See Store. Moves rows from the journal to their tables, indexes messages, and ends checkpoints."""
+        """See Store. Moves rows from the journal to their tables, indexes messages, ends checkpoints, and erases."""
         self._look_for_room()
         if self.is_full:
             return False
