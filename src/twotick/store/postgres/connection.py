@@ -36,7 +36,23 @@ _VERY_MANY: Final = 48
 """The number of rows from which on a copy is cheaper than arrays, although it asks for the types of the columns."""
 
 COMMIT: Final = "SELECT pg_logical_emit_message(true, 'twotick', ''); COMMIT"
-"""Every transaction writes something, so that its COMMIT waits until all that it has read is on the standby as well."""
+"""What has written ends with this, so that its COMMIT waits until all that it has read is on the standby as well."""
+
+_BEGIN_READING: Final = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    " SELECT set_config('twotick.seen', pg_current_wal_flush_lsn()::text, true)"
+)
+"""Begins a transaction that sees what is visible now, and notes up to where the log is on the disk. What others have
+committed is there before it is visible, so the transaction sees nothing that is further on."""
+
+_IS_KEPT: Final = r"""
+    SELECT names = '' OR coalesce(substring(names FROM '(?i)^\s*(?:first|any)?\s*(\d+)\s*\('), '1')::int <= (
+        SELECT count(*) FROM pg_stat_replication
+        WHERE sync_state IN ('sync', 'quorum') AND flush_lsn >= current_setting('twotick.seen')::pg_lsn
+    ) FROM current_setting('synchronous_standby_names') AS names
+"""
+"""Whether as many synchronous standbys as a COMMIT waits for have all that the transaction sees. False if not one is
+connected, and if this user may not know (it needs the rights of pg_read_all_stats)."""
 
 BY_KEYS: Final = (
     "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
@@ -58,6 +74,10 @@ LOST: Final = (
 
 CONFLICTS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """What it raises when another server was in the way; the transaction was undone, and may be tried again."""
+
+
+class OnlyReads(DatabaseFailure):
+    """Something was to be written where this is impossible: in a transaction that only reads, or on a standby."""
 
 
 class Rows:
@@ -108,6 +128,7 @@ class PostgresConnection:
         self._statements: dict[str, Any] = {}
         self._columns: dict[str, list[str]] = {}
         self.warned = ""
+        self._is_reading = False
         self._inner: Any = None
         try:
             self._inner = self._run(self._connect(url))
@@ -179,13 +200,27 @@ class PostgresConnection:
         """Run statements without parameters in PostgreSQL's words."""
         self._run(self._inner.execute(statements))
 
+    def begin(self, *, reading: bool = False) -> None:
+        """Begin a transaction.
+
+        Args:
+            reading: whether it cannot write.
+        """
+        self._is_reading = reading
+        self.script(_BEGIN_READING if reading else "BEGIN")
+
     def commit(self) -> None:
         """Commit. This is never cancelled, and waits as long as the database does.
+
+        What only reads need not wait if all that it sees is on the standby.
 
         Raises:
             StoreError: PostgreSQL has ended its wait for the standby: the outcome counts as unknown.
         """
         self.warned = ""
+        if self._is_reading and self.run(_IS_KEPT).fetchone()[0]:
+            self.script("COMMIT")
+            return
         self.script(COMMIT)
         if self.warned:
             raise DatabaseFailure(f"the database has not waited for its standby: {self.warned}")
@@ -281,4 +316,6 @@ def store_error(error: Exception) -> StoreError:
         return DiskFull("the disk of the database is full")
     if isinstance(error, LOST):
         return DatabaseFailure(f"the database cannot be reached: {error or type(error).__name__}")
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return OnlyReads(f"the database says: {error}")
     return DatabaseFailure(f"the database says: {error}")

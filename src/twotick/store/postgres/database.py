@@ -119,10 +119,15 @@ class PostgresDatabase:
         connection.run(f"SELECT pg_advisory_unlock({SERVING})")
         return False
 
-    def within(self, work: Callable[[], _T]) -> _T:
-        """Do something in one transaction; on return the database, and its standby, has kept it.
+    def within(self, work: Callable[[], _T], *, reading: bool = False) -> _T:
+        """Do something in one transaction; on return the database, and its standby, has kept it, and all it has read.
+
+        Args:
+            work: what to do.
+            reading: whether it only reads, so that it sees everything as it was at one moment.
 
         Raises:
+            OnlyReads: it does not only read.
             StoreError: the transaction failed, and nothing of it is kept; or a CommitUnknown.
         """
         until = time.monotonic() + _PATIENCE
@@ -130,11 +135,11 @@ class PostgresDatabase:
         while True:
             try:
                 connection, contents = self._opened()
-                connection.script("BEGIN")
+                connection.begin(reading=reading)
                 contents.begin()
                 result = work()
                 contents.end()
-                if not self._exclusive:
+                if not (self._exclusive or reading):
                     connection.run("UPDATE counter SET value = value + 1 WHERE name = 'changes'")
             except CONFLICTS as error:
                 self._undo()
@@ -179,7 +184,7 @@ class PostgresDatabase:
     def look(self, work: Callable[[], _T]) -> _T:
         """Do something in one transaction that is undone."""
         connection, contents = self._opened()
-        connection.script("BEGIN")
+        connection.begin()
         try:
             contents.begin()
             return work()

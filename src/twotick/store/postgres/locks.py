@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from twotick.store.port import Request, Together
-from twotick.store.requests.members import CheckLogin, FindMember, FindMembers, FindToken, OpenDevice
-from twotick.store.requests.messages import Acknowledge, Append, Expire, Fetch, MarkRead, Refuse, Settle
+from twotick.store.requests.members import OpenDevice
+from twotick.store.requests.messages import Acknowledge, Append, Expire, MarkRead, Refuse, Settle
 from twotick.store.requests.operating import ByOperator
-from twotick.store.requests.servers import CloseDevice, FindOutcomes, KeepLease, LookAround, SettleLost
+from twotick.store.requests.servers import CloseDevice, KeepLease, SettleLost
 from twotick.store.sqlite.reserve import reads
 
 _NUMBERS: Final = ("member", "sender", "by")
@@ -17,16 +17,9 @@ _NAMES: Final = ("peer", "recipient", "room", "other", "name", "about", "about_n
 
 _REPEATABLE: Final = (
     Acknowledge,
-    CheckLogin,
     CloseDevice,
     Expire,
-    Fetch,
-    FindMember,
-    FindMembers,
-    FindOutcomes,
-    FindToken,
     KeepLease,
-    LookAround,
     MarkRead,
     OpenDevice,
     Refuse,

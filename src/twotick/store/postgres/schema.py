@@ -333,7 +333,7 @@ def migrate(connection: PostgresConnection) -> None:
     Raises:
         StoreError: they are of a newer version, or cannot be made.
     """
-    connection.script("BEGIN")
+    connection.begin()
     try:
         connection.run(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
         found = _known_version(connection)

@@ -8,13 +8,14 @@ transactions have no gaps.
 # ruff: noqa: S608 - statements are put together from constants of this module, never from input
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twotick.store.port import CommitUnknown, DatabaseState, Request, StoreError, StoreLimits, Work
 from twotick.store.postgres.check import problems
+from twotick.store.postgres.connection import OnlyReads
 from twotick.store.postgres.database import PostgresDatabase
 from twotick.store.postgres.locks import acknowledged_in, flat, is_repeatable, names_in, pairs_in
 from twotick.store.postgres.schema import risks
@@ -25,7 +26,7 @@ from twotick.store.postgres.word_index import PostgresWordIndex
 from twotick.store.requests.messages import Append
 from twotick.store.requests.servers import FindDatabaseState
 from twotick.store.sqlite.accounts import AccountRepository
-from twotick.store.sqlite.reserve import Reserve
+from twotick.store.sqlite.reserve import Reserve, reads
 from twotick.store.sqlite.store import SqliteStore
 from twotick.store.sqlite.tables import ServerRun
 
@@ -48,6 +49,8 @@ _LOCK_MEMBERS: Final = (
 
 _TRIES: Final = 3
 """How often it is tried to find out whether the database has kept something."""
+
+_T = TypeVar("_T")
 
 
 class PostgresStore(SqliteStore):
@@ -100,6 +103,10 @@ class PostgresStore(SqliteStore):
     def _look_up_ids(self, requests: Sequence[Request[Any]]) -> None:
         """Lock all that the requests are about; then look up their Ids, which no other process can use meanwhile."""
         numbers, members, rooms = names_in(requests)
+        if not self._postgres_tables.row_lock:
+            if numbers:
+                self._postgres_tables.load_mailboxes(sorted(numbers), ())
+            return
         acknowledged = acknowledged_in(requests)
         database: Any = self._database
         run = database.connection.run
@@ -135,13 +142,39 @@ class PostgresStore(SqliteStore):
         """See Store."""
         self._database.close()
 
+    def apply(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """See Store."""
+        return self._transaction(self._complete_all, requests)
+
     def work_on(self, requests: Sequence[Request[Any]]) -> Work:
         """See Store."""
         self._begun = 0
         try:
-            return self._database.within(partial(self._begin, requests))
+            return self._transaction(self._begin, requests)
         except CommitUnknown as error:
             return self._find_out(requests[: self._begun], error)
+
+    def _transaction(self, carry_out: Callable[[Sequence[Request[Any]]], _T], requests: Sequence[Request[Any]]) -> _T:
+        """Carry out requests in one transaction; without locks if they only read."""
+        database: Any = self._database
+        if all(map(reads, requests)):
+            try:
+                return database.within(partial(self._without_locks, carry_out, requests), reading=True)
+            except OnlyReads:
+                pass  # words of new messages had to be put into the index, or a message is over
+        return database.within(partial(carry_out, requests))
+
+    def _without_locks(self, carry_out: Callable[[Sequence[Request[Any]]], _T], requests: Sequence[Request[Any]]) -> _T:
+        tables = self._postgres_tables
+        tables.row_lock = ""
+        try:
+            return carry_out(requests)
+        finally:
+            tables.row_lock = type(tables).row_lock
+
+    def _keep_up(self, requests: Sequence[Request[Any]]) -> None:
+        if self._postgres_tables.row_lock:
+            super()._keep_up(requests)
 
     def _begin(self, requests: Sequence[Request[Any]]) -> Work:
         work = super()._begin(requests)

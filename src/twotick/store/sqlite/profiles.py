@@ -70,10 +70,11 @@ class ProfileRepository:
         status = None if request.status is None else cleaned_status(request.status)
         if request.picture:
             picture_type(request.picture)
-        self._direct(
-            "UPDATE member SET display = ifnull(?, display), status = ifnull(?, status) WHERE number = ?",
-            (display, status, request.member),
-        )
+        if display is not None or status is not None:
+            self._direct(
+                "UPDATE member SET display = ifnull(?, display), status = ifnull(?, status) WHERE number = ?",
+                (display, status, request.member),
+            )
         if request.picture is not None:
             self._set_picture(request.member, request.picture)
         return MemberProfile(*self._direct(_PROFILE, (request.member,)).fetchone())

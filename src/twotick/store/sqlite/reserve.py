@@ -45,7 +45,14 @@ from twotick.store.requests.pushes import FindPushes, ListSubscribers
 from twotick.store.requests.reports import AddReport, ListReports
 from twotick.store.requests.rooms import CreateRoom, GetRoom, ListRoomMembers, ListRooms
 from twotick.store.requests.search import ReadFound, SearchMessages
-from twotick.store.requests.servers import FindDatabaseState
+from twotick.store.requests.servers import (
+    FindConnected,
+    FindDatabaseState,
+    FindFailures,
+    FindOutcomes,
+    ListServers,
+    LookAround,
+)
 
 FILE: Final = "reserve"
 
@@ -57,7 +64,7 @@ READING: Final = (
     *(Fetch, History, SearchMessages, ReadFound, ReadPiece, ListReceipts, ListConversations),
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
     *(GetPicture, ListPins, FindPushes, ListSubscribers, FindReset, ListInvitations, FindActs),
-    *(ListFull, FindDatabaseState),
+    *(ListFull, FindDatabaseState, FindConnected, FindFailures, FindOutcomes, ListServers, LookAround),
     *(FindDigest, ListAddressees),
     *(CheckPutOut, FetchRoom, FindGuestRoom, FindRoomMembers, ListGuestRoomMembers, ListGuestRooms),
 )
