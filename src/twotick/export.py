@@ -25,15 +25,15 @@ pins.jsonl              the messages that it has pinned in conversations with us
 reports.jsonl           what it has reported to the operator
 files.jsonl             the files that it has uploaded; their contents are in files/
 email.jsonl             where e-mail about what waits goes
-hook.jsonl, bot_rights.jsonl
-                        for a bot, where its messages are posted and what it may do
+hook.jsonl, bot_rights.jsonl, delayed.jsonl
+                        for a bot, where its messages are posted, what it may do, and what is to be sent later
 
 In a file that ends with .jsonl, each line is an object of JSON. Times are in UTC. What is no text is in base64.
 Passwords and tokens are not here: the server has only hashes of them. What other members have stored, for example what
 they have reported, belongs to them.
 """
 
-_TIMES: Final = ("time", "expires", "added", "seen", "told", "since", "muted_until")
+_TIMES: Final = ("time", "expires", "added", "seen", "told", "since", "muted_until", "due")
 _FLAGS: Final = (
     *("has_token", "muted", "blocked", "pinned", "public", "shown", "operator", "bot", "with_text", "sends", "reads"),
 )

@@ -9,6 +9,8 @@ from queue import Queue
 import twotick
 from tests.cli.operating import Operator
 from tests.sockets import PATIENCE
+from twotick import admin
+from twotick.store import AddDelayed, DelayedMessage, StoreLimits
 
 
 async def test_a_hook_is_added_posted_to_listed_and_removed(tmp_path: Path) -> None:
@@ -48,6 +50,29 @@ async def test_a_hook_is_added_posted_to_listed_and_removed(tmp_path: Path) -> N
             assert operator.do("bot", "unhook", "helper") == ""
             assert operator.do("bot", "hooks") == ""
         server.shutdown()
+
+
+def test_what_a_bot_is_to_send_later_is_listed_and_cancelled(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "server")
+    operator.add("alice")
+    operator.do("bot", "add", "cron", "--to", "alice")
+    with admin.opened(admin.DataFolder(operator.data), StoreLimits()) as store:
+        bot = admin.find_bot(store, "cron")
+        store.ask(
+            AddDelayed(DelayedMessage(bot.number, b"alice", b"d1", b"", 1796385600.0, "main", b"", b"", b"hello"))
+        )
+    assert operator.do("bot", "delayed", "cron") == f"2026-12-04T12:00:00+00:00  {'alice':<32} d1\n"
+    assert json.loads(operator.do("bot", "delayed", "cron", "--json")) == {
+        "time": "2026-12-04T12:00:00+00:00",
+        "to": "alice",
+        "id": "d1",
+        "device": "main",
+    }
+    assert operator.do("bot", "cancel", "cron", "d1") == ""
+    assert operator.do("bot", "delayed", "cron") == ""
+    ended = operator.run("bot", "cancel", "cron", "d1")
+    assert (ended.returncode, ended.stdout) == (65, "")
+    assert "no message of cron with this Id waits: 'twotick bot delayed cron' lists them" in ended.stderr
 
 
 def test_what_cannot_be_a_hook_is_refused(tmp_path: Path) -> None:

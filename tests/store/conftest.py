@@ -13,6 +13,7 @@ AskerMaker: TypeAlias = Callable[[StoreLimits], Asker]
 
 ON_BOTH = {
     "test_bots",
+    "test_delayed",
     "test_hooks",
     "test_operating",
     "test_pushes",

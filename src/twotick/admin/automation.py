@@ -10,12 +10,15 @@ from twotick.store import (
     HOOK_DEVICE,
     AddBot,
     BotMember,
+    CancelDelayed,
+    DelayedMessage,
     DropHook,
     FindBot,
     FindMember,
     Hook,
     Letter,
     ListBots,
+    ListDelayed,
     ListHooks,
     ListLetters,
     PostLettersAgain,
@@ -102,6 +105,35 @@ def bots(store: Store) -> list[BotMember]:
         StoreError: the store cannot be read.
     """
     return store.ask(ListBots())
+
+
+def delayed(store: Store, name: str) -> list[DelayedMessage]:
+    """Return the messages of a bot that wait for their time.
+
+    Raises:
+        Malformed: the name is not a valid one.
+        AdminError: there is no such bot.
+        StoreError: the store cannot be read.
+    """
+    return store.ask(ListDelayed(find_bot(store, name).number))
+
+
+def cancel_delayed(store: Store, name: str, identifier: str) -> None:
+    """Forget a message of a bot that waits for its time.
+
+    Args:
+        store: where it is kept.
+        name: the bot.
+        identifier: the Id of the message.
+
+    Raises:
+        Malformed: the name is not a valid one.
+        AdminError: there is no such bot or message.
+        StoreError: the store failed.
+    """
+    bot = find_bot(store, name)
+    if not store.ask(CancelDelayed(bot.number, None, identifier.encode("utf-8", "replace"))):
+        raise AdminError(f"no message of {bot.name} with this Id waits: 'twotick bot delayed {bot.name}' lists them")
 
 
 def set_hook(store: Store, name: str, url: str, peers: Sequence[str] = ()) -> str:

@@ -1,6 +1,7 @@
 """The operator's commands for bots, which also work while the server runs."""
 
 import json
+from datetime import UTC, datetime
 
 import click
 
@@ -131,3 +132,33 @@ def bot_remove(name: str, *, data: ServerData) -> None:
 
     with data.opened() as store:
         admin.remove(store, admin.find_bot(store, name).name)
+
+
+@bot.command("delayed")
+@_bot_argument
+@json_option
+@with_data
+def bot_delayed(name: str, *, as_json: bool, data: ServerData) -> None:
+    """List what a bot is to send later: when, to whom, and the Ids."""
+    from twotick import admin
+
+    with data.opened() as store:
+        for each in admin.delayed(store, name):
+            time = datetime.fromtimestamp(each.due, UTC).isoformat(timespec="seconds")
+            to, ident = each.recipient.decode("ascii", "replace"), each.id.decode("ascii", "replace")
+            if as_json:
+                print(json.dumps({"time": time, "to": to, "id": ident, "device": each.device}))
+            else:
+                print(f"{time}  {to:<32} {ident}")
+
+
+@bot.command("cancel")
+@_bot_argument
+@click.argument("identifier", metavar="ID", help="The Id of the message.")
+@with_data
+def bot_cancel(name: str, identifier: str, *, data: ServerData) -> None:
+    """Cancel what a bot is to send later."""
+    from twotick import admin
+
+    with data.opened() as store:
+        admin.cancel_delayed(store, name, identifier)

@@ -379,16 +379,19 @@ class Exchange:
         """
         self._registration.authenticated(connection, head, member, device, credential)
 
-    def admit(self, connection: Connection, head: Head, member: Member, device: str) -> None:
-        """Register a connection for a device that is a part of the server, and needs no login.
+    def admit(
+        self, connection: Connection, head: Head, member: Member, device: str, credential: LoginProof | None = None
+    ) -> None:
+        """Register a connection that is a part of the server.
 
         Args:
             connection: the connection.
-            head: a REGISTER for a duplex connection.
+            head: a REGISTER for a duplex connection; with a credential, also for one that only sends.
             member: the member.
             device: the name of the member's device.
+            credential: what the login was checked with before, which is checked again; None if it needs no login.
         """
-        self._registration.admit(connection, head, member, device)
+        self._registration.admit(connection, head, member, device, credential)
 
     def not_authenticated(
         self, connection: Connection, code: int, reason: str, retry_after: int | None = None, kind: str = ""

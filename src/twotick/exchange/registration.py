@@ -256,10 +256,12 @@ class Registrar:
             checked = partial(self._checked, connection, head, member, device)
             self._output.ask(CheckLogin(member.number, credential), checked)
 
-    def admit(self, connection: Connection, head: Head, member: Member, name: str) -> None:
+    def admit(
+        self, connection: Connection, head: Head, member: Member, name: str, credential: LoginProof | None
+    ) -> None:
         """Register a device that is a part of the server; the arguments are those of `Exchange.admit`."""
         self._stages.wait(connection)
-        self.authenticated(connection, head, member, name, None)
+        self.authenticated(connection, head, member, name, credential)
 
     def _checked(
         self,

@@ -140,6 +140,7 @@ class Server:
         clock: returns the time by which messages age, in seconds since 1970.
         pusher: pushes notifications; None if nothing does.
         hooks: posts to web hooks; None if nothing does.
+        delayed: sends what bots have published with a delay; None if nothing does.
         mailer: tells members by e-mail what waits for them; None if nothing does.
         stopping: whether it is about to stop.
         authenticator: checks logins; None if the server has no members.
@@ -199,6 +200,7 @@ class Server:
         self._link = None if sharing is None else self._new_link(sharing[1])
         self.pusher: Pusher | None = None
         self.hooks: Pusher | None = None
+        self.delayed: Pusher | None = None
         self.mailer: Mailer | None = None
         self._storage = None
         self._jobs = None
@@ -571,7 +573,7 @@ class Server:
 
     def _workers(self) -> "list[Pusher]":
         """Return what pushes, posts and sends."""
-        return [worker for worker in (self.hooks, self.pusher, self.mailer) if worker is not None]
+        return [worker for worker in (self.hooks, self.delayed, self.pusher, self.mailer) if worker is not None]
 
     async def _stop_workers(self) -> None:
         for worker in self._workers():

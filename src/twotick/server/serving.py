@@ -159,8 +159,10 @@ async def _serve(
         count = exchange.tally.note_push
         server.pusher = make_sender(options, push_key, exchange.pushes, server.ask, server.clock, count)
     from twotick.server.web.hooks.runner import make_runner
+    from twotick.server.web.publish.delayed import DelayedSender
 
     server.hooks = make_runner(server, allow_local=options.allow_local_hooks)
+    server.delayed = DelayedSender(server, lambda: server.exchange.neighbours.leads)
     server.mailer = _make_mailer(server, options)
     reloader = None if load is None else Reloader(server, options, certificate, load)
     observers = Observers(server, options, certificate, None if reloader is None else reloader.reload)

@@ -34,6 +34,7 @@ _LISTS: Final = {
     "reports": "SELECT about, id, text, copy AS message, time FROM report WHERE member = ? ORDER BY number",
     "email": "SELECT address, wanted, told AS told_up_to, told_at FROM email WHERE member = ?",
     "hook": "SELECT url, added FROM hook WHERE member = ?",
+    "delayed": "SELECT recipient, id, due, headers, body FROM delayed WHERE member = ? ORDER BY due, id",
     "bot_rights": "SELECT name, sends, reads FROM bot_right WHERE member = ? ORDER BY peer",
 }
 """The lists, without secrets. What others have stored about the member, such as reports of it, belongs to them."""

@@ -280,6 +280,14 @@ STEPS: Final = (
     );
     """,
     "ALTER TABLE room ADD COLUMN guests bigint NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE delayed (
+        member bigint NOT NULL, id bytea NOT NULL, peer bytea NOT NULL, recipient bytea NOT NULL, slot bytea NOT NULL,
+        due double precision NOT NULL, attempt double precision NOT NULL, device text NOT NULL, token bytea NOT NULL,
+        headers bytea NOT NULL, body bytea NOT NULL, PRIMARY KEY (member, id)
+    );
+    CREATE INDEX delayed_attempt ON delayed (attempt);
+    """,
 )
 """What makes a schema of version n + 1 from one of version n. Only ever added to."""
 

@@ -12,6 +12,12 @@ MOST_RIGHTS: Final = 1000
 MOST_SLOTS: Final = 1000
 """The most messages of a sender that later ones can update; the oldest is forgotten first."""
 
+MOST_DELAYED: Final = 1000
+"""The most messages of a bot that wait for their time (rule 22.7)."""
+
+MOST_DELAYED_BYTES: Final = 16 << 20
+"""The most bytes of their bodies."""
+
 
 @dataclass(frozen=True, slots=True)
 class BotRights:

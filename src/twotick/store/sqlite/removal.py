@@ -41,6 +41,7 @@ _OWN_TABLES: Final = (
     ("member_act", "member", "number"),
     ("bot_right", "member", "peer"),
     ("slot", "member", "key"),
+    ("delayed", "member", "id"),
 )
 """The tables with rows that go with a member: the column with the member, and what tells its rows apart."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from twotick.store.port import Request, Together
 from twotick.store.requests.conversations import ListConversations, ListReceipts
+from twotick.store.requests.delayed import AddDelayed, FindDue, ListDelayed
 from twotick.store.requests.digests import FindDigest, ListAddressees, WantDigests
 from twotick.store.requests.files import OfferFile, ReadPiece, WritePiece
 from twotick.store.requests.guest_rooms import (
@@ -56,7 +57,7 @@ from twotick.store.requests.servers import (
 
 FILE: Final = "reserve"
 
-ADDING: Final = (Append, OfferFile, WritePiece, AddMember, AddReport, CreateRoom)
+ADDING: Final = (Append, OfferFile, WritePiece, AddMember, AddReport, CreateRoom, AddDelayed)
 """The requests that add much. An Append that deletes a message is none of them."""
 
 READING: Final = (
@@ -65,7 +66,7 @@ READING: Final = (
     *(GetRoom, ListRoomMembers, ListRooms, ListAudience, ListContacts, GetProfile, ListProfiles),
     *(GetPicture, ListPins, FindPushes, ListSubscribers, FindReset, ListInvitations, FindActs),
     *(ListFull, FindDatabaseState, FindConnected, FindFailures, FindOutcomes, ListServers, LookAround),
-    *(FindDigest, ListAddressees),
+    *(FindDigest, ListAddressees, FindDue, ListDelayed),
     *(CheckPutOut, FetchRoom, FindGuestRoom, FindRoomMembers, ListGuestRoomMembers, ListGuestRooms),
 )
 """The requests that only read."""

@@ -461,6 +461,24 @@ STEPS = (
     """
     ALTER TABLE room ADD COLUMN guests INTEGER NOT NULL DEFAULT 0; -- 1: guests may join it
     """,
+    """
+    -- Messages that bots want to be sent at a time.
+    CREATE TABLE delayed (
+        member INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        peer BLOB NOT NULL,                       -- the recipient in lower case
+        recipient BLOB NOT NULL,                  -- as the bot wrote it
+        slot BLOB NOT NULL,                       -- what later messages update it by; empty for none
+        due REAL NOT NULL,
+        attempt REAL NOT NULL,                    -- when it is tried next: not before it is due
+        device TEXT NOT NULL,
+        token BLOB NOT NULL,                      -- the hash of the token with which it was published
+        headers BLOB NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (member, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX delayed_attempt ON delayed (attempt);
+    """,
 )
 """What makes a database of version n + 1 from one of version n; a SELECT returns further statements. Only ever added
 to: no number is used for two layouts, not even before a release. `tests/store/test_formats.py` knows the digest of each

@@ -36,6 +36,7 @@ from twotick.store.sqlite.bots import BotRepository, SlotRepository
 from twotick.store.sqlite.check import problems
 from twotick.store.sqlite.conversations import ConversationRepository
 from twotick.store.sqlite.database import DatabaseFile, last_written
+from twotick.store.sqlite.delayed import DelayedRepository
 from twotick.store.sqlite.digests import DigestRepository
 from twotick.store.sqlite.editing import EditRepository
 from twotick.store.sqlite.files import FileRepository
@@ -154,6 +155,7 @@ class SqliteStore:
             **reader.handlers(),
             **accounts.handlers(),
             **HookRepository(tables, accounts).handlers(),
+            **DelayedRepository(tables, accounts).handlers(),
             **OperatorRepository(ledger).handlers(),
             **BotRepository(ledger, rooms).handlers(),
             **RemovalRepository(ledger, rooms, files, presence).handlers(),

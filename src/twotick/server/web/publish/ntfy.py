@@ -89,8 +89,6 @@ def _decoded(value: bytes) -> str:
 
 
 def _publication(given: Mapping[str, Any]) -> Publication:
-    if text_in(given, "delay"):
-        raise Unreadable("this server sends at once: leave out the delay")
     links = tuple(one_line(link) for name in ("click", "attach") if (link := text_in(given, name)))
     lines = [text_in(given, "message"), *([f"file: {name}"] if (name := one_line(text_in(given, "filename"))) else [])]
     sequence = text_in(given, "sequence_id")
@@ -101,9 +99,15 @@ def _publication(given: Mapping[str, Any]) -> Publication:
         tags=words_in(given, "tags"),
         links=links,
         recipient=text_in(given, "topic"),
-        slot=digest("ntfy", sequence) if sequence else "",
+        slot=slot_of(sequence) if sequence else "",
         items=("1",) if sequence else (),
+        delay=one_line(text_in(given, "delay")),
     )
+
+
+def slot_of(sequence: str) -> str:
+    """Return what later messages with the same sequence update a message by."""
+    return digest("ntfy", sequence)
 
 
 def _priority(value: object) -> int:

@@ -64,6 +64,7 @@ class Publication:
         key: what makes it the same publication when it comes again; empty if that cannot be told.
         slot: what later publications update it by; empty for none (rule 21.6).
         items: the parts of that which it is about.
+        delay: when it is to be sent, as the program has written it; empty for at once.
     """
 
     text: str
@@ -75,6 +76,7 @@ class Publication:
     key: str = ""
     slot: str = ""
     items: tuple[str, ...] = ()
+    delay: str = ""
 
     def body(self) -> str:
         """Return the text of the message, which says everything: clients need to know nothing of publishing."""
@@ -89,19 +91,20 @@ class Publication:
         more = [*self.links, *([f"tags: {', '.join(words)}"] if words else [])]
         return "\n".join([text, *more])
 
-    def headers(self) -> dict[str, bytes | None]:
-        """Return the headers that say the same to programs (rule 21.5), and those of its slot (rule 21.6)."""
+    def headers(self) -> bytes:
+        """Return the lines of headers that say the same to programs (rule 21.5), and those of its slot (rule 21.6)."""
         title, tags = _cut(one_line(self.title)), _cut(",".join(map(one_line, self.tags)))
         link = one_line(self.links[0]) if self.links else ""
         items = self.items if len(self.items) <= _MOST_ITEMS else (digest(*self.items),)
-        return {
-            "X-Title": title or None,
-            "X-Priority": None if self.priority == 3 else b"%d" % self.priority,
-            "X-Tags": tags or None,
-            "X-Click": link.encode() if 0 < len(link.encode()) <= _URL else None,
+        found: dict[str, bytes | None] = {
+            "X-title": title or None,
+            "X-priority": None if self.priority == 3 else b"%d" % self.priority,
+            "X-tags": tags or None,
+            "X-click": link.encode() if 0 < len(link.encode()) <= _URL else None,
             "Slot": self.slot.encode() or None,
             "Items": " ".join(items).encode() if self.slot and items else None,
         }
+        return b"".join(b"%b: %b\n" % (name.encode(), value) for name, value in found.items() if value is not None)
 
 
 def _bold(title: str) -> str:

@@ -15,11 +15,24 @@ from twotick.server.connection import ConnectionHost
 from twotick.server.secrets import token_digest
 from twotick.server.throttle import Throttle
 from twotick.server.web.gate import Visitor
+from twotick.server.web.publish.delay import read_delay
+from twotick.server.web.publish.ntfy import slot_of
 from twotick.server.web.publish.publication import Publication, Unreadable, digest
 from twotick.server.web.publish.request import PublishRequest, Wanted, parse, read, token_of
 from twotick.server.web.publish.session import STATES, BotSession, SendOutcome
 from twotick.server.web.site import SECURITY, WebAnswer
-from twotick.store import BotMember, FindBot, FindToken, Member, Request, StoreError
+from twotick.store import (
+    AddDelayed,
+    BotMember,
+    CancelDelayed,
+    DelayedMessage,
+    FindBot,
+    FindToken,
+    Member,
+    Refusal,
+    Request,
+    StoreError,
+)
 
 _Found = TypeVar("_Found")
 
@@ -53,6 +66,11 @@ class PublishHost(ConnectionHost, Protocol):
 
     def ask(self, request: Request[Any], callback: Callable[[Any], None]) -> None:
         """Ask the store."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Returns the time by which messages age, in seconds since 1970."""
         ...
 
 
@@ -159,7 +177,9 @@ class Publisher:
 
     async def _publish(self, request: PublishRequest, visitor: Visitor) -> WebAnswer:
         token, in_path = token_of(request)
-        bot, _ = await self.find(token, visitor)
+        bot, device = await self.find(token, visitor)
+        if request.method == "DELETE":
+            return await self._cancel(bot, *request.path)
         wanted = read(request, token, token_in_path=in_path)
         if wanted is None:
             raise NotPublished(404, "there is nothing here: see docs/integrations.md", 64)
@@ -170,11 +190,36 @@ class Publisher:
         if len(body) > self.most_body:
             raise NotPublished(413, "the message is too long", 64)
         identifier = _identifier(request, wanted, recipient)
+        if publication.delay:
+            if "until" in request.query:
+                raise Unreadable("a message with a delay is sent later: leave out until, or the delay")
+            due = read_delay(publication.delay, self._host.clock())
+            delayed = DelayedMessage(
+                *(bot.number, recipient.encode(), identifier.encode(), publication.slot.encode(), due, device),
+                *(token_digest(token), publication.headers(), body),
+            )
+            return await self._delay(wanted, delayed)
         session = self._session(bot.name, token, visitor)
         answer = await session.send(recipient, identifier, body, publication.headers(), until, wait)
         if answer.state not in STATES:
-            raise _failure(answer)
+            raise failure_of(answer)
         return _success(wanted, recipient, identifier, answer, until if "until" in request.query else "")
+
+    async def _delay(self, wanted: Wanted, message: DelayedMessage) -> WebAnswer:
+        """Keep a message until its time (rule 22.7)."""
+        due = await self.ask(AddDelayed(message))
+        if isinstance(due, Refusal):
+            raise NotPublished(503, due.reason, _UNAVAILABLE, _RETRY)
+        content = _content(wanted.style, wanted.publication, message.recipient.decode(), message.id.decode(), int(due))
+        return _json(200, content)
+
+    async def _cancel(self, bot: BotMember, path_recipient: str, identifier: str) -> WebAnswer:
+        """Cancel what waits for its time (rule 22.7)."""
+        recipient = _recipient(bot, path_recipient)
+        key = identifier.encode("utf-8", "replace")
+        if not await self.ask(CancelDelayed(bot.number, recipient.encode(), key, slot_of(identifier).encode())):
+            raise NotPublished(404, "no message with this id, or sequence, waits for its time", 64)
+        return _json(200, {"id": identifier, "event": "message_delete", "topic": recipient.removeprefix("#")})
 
     async def find(self, token: str, visitor: Visitor) -> tuple[BotMember, str]:
         """Return the bot whose token this is, and the device that the token is for.
@@ -267,7 +312,7 @@ def _identifier(request: PublishRequest, wanted: Wanted, recipient: str) -> str:
     return digest("given" if given else wanted.style, recipient.lower(), key) + digest(key)
 
 
-def _failure(answer: SendOutcome) -> NotPublished:
+def failure_of(answer: SendOutcome) -> NotPublished:
     """Return why a message was not sent: what may be possible soon has 503, because programs try that again."""
     reason = answer.reason
     if answer.code in (104, 108):
@@ -301,15 +346,14 @@ def _success(wanted: Wanted, recipient: str, identifier: str, answer: SendOutcom
     if wanted.style == "slack" and not until:
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"), *SECURITY]
         return WebAnswer(200, headers, b"ok")
-    content = _content(wanted.style, wanted.publication, recipient, identifier)
+    content = _content(wanted.style, wanted.publication, recipient, identifier, int(time.time()))
     if until:
         code = 0 if is_reached else _UNREAD if answer.state == "delivered" else _NOT_YET
         content |= {"state": answer.state, "exit": code}
     return _json(status, content)
 
 
-def _content(style: str, publication: Publication, recipient: str, identifier: str) -> dict[str, Any]:
-    now = int(time.time())
+def _content(style: str, publication: Publication, recipient: str, identifier: str, now: int) -> dict[str, Any]:
     if style == "gotify":
         date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
         number = int(digest(identifier)[:7], 16)

@@ -68,7 +68,7 @@ def is_publishing(method: str, target: str) -> bool:
     if method in ("POST", "PUT"):
         return True
     parts = target.partition("?")[0].split("/")
-    return method == "GET" and len(parts) == 3 and parts[2] in _TRIGGERS
+    return len(parts) == 3 and ((method == "GET" and parts[2] in _TRIGGERS) or (method == "DELETE" and all(parts[1:])))
 
 
 def parse(method: str, target: str, headers: Mapping[bytes, bytes], body: bytes) -> PublishRequest:

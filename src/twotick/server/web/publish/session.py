@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from twotick.server.connection import ConnectionHost, SocketConnection
+from twotick.store import LoginProof, Member
 from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
 
 _MOST_STORED: Final = 512
@@ -158,7 +159,7 @@ class BotSession:
     Args:
         host: the server.
         name: the bot.
-        token: its token.
+        token: its token; or the bot itself, the device of its token, and what was checked when that was shown.
         address: the address of the program.
         encrypted: whether the program's connection is encrypted.
 
@@ -167,7 +168,15 @@ class BotSession:
         used: when it was used last, in seconds on the clock of the event loop.
     """
 
-    def __init__(self, host: ConnectionHost, name: str, token: str, address: str, *, encrypted: bool) -> None:
+    def __init__(
+        self,
+        host: ConnectionHost,
+        name: str,
+        token: str | tuple[Member, str, LoginProof],
+        address: str,
+        *,
+        encrypted: bool,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._parser = Parser(HeadCache(1 << 10, 0))
         self._waiting: dict[bytes, list[_Sending]] = {}
@@ -178,7 +187,13 @@ class BotSession:
         self._link = link = PublishingConnection(host, address)
         wire.link = link
         link.opened(wire, _Port(wire, encrypted), address)
-        if not wire.is_closing():  # its address may have too many connections
+        if wire.is_closing():  # its address may have too many connections
+            return
+        if isinstance(token, tuple):
+            ((head, _),) = Parser(HeadCache(1 << 10, 0)).feed(register(Side.SENDING, name.encode()))
+            host.exchange.admit(link.connection, head, *token)
+            host.flush_soon()
+        else:
             authorization = b"Bearer %b" % token.encode()
             link.data_received(register(Side.SENDING, name.encode(), authorization=authorization, reasons=b"yes"))
 
@@ -192,7 +207,7 @@ class BotSession:
         self._link.transport.close()
 
     async def send(
-        self, recipient: str, identifier: str, body: bytes, headers: dict[str, bytes | None], until: str, wait: float
+        self, recipient: str, identifier: str, body: bytes, headers: bytes, until: str, wait: float
     ) -> SendOutcome:
         """Send a message.
 
@@ -200,7 +215,7 @@ class BotSession:
             recipient: the recipient.
             identifier: the Id.
             body: the body.
-            headers: headers of the SEND; those that are None are left out.
+            headers: further lines of the SEND, each with its line feed.
             until: how far it is to get (`STATES`).
             wait: the seconds to wait for that once it is accepted.
 
@@ -244,9 +259,8 @@ class BotSession:
             except TimeoutError:
                 return
 
-    def _write(self, recipient: str, key: bytes, body: bytes, headers: dict[str, bytes | None]) -> None:
-        lines = {name.replace("-", "_"): value for name, value in headers.items()}
-        self._link.data_received(frame(Verb.SEND, recipient.encode(), body, b"", id=key, **lines))
+    def _write(self, recipient: str, key: bytes, body: bytes, headers: bytes) -> None:
+        self._link.data_received(frame(Verb.SEND, recipient.encode(), body, headers, id=key))
 
     # What the server writes
 
