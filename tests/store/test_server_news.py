@@ -10,7 +10,7 @@ from tests.exchange.mail import Line, Mail, message, taken, told
 from tests.store.postgres_server import execute
 from tests.store.test_neighbours import Servers
 from twotick.exchange import FarRequest
-from twotick.store import AddMember, KeepLease, Member, StoreError
+from twotick.store import AddMember, KeepLease, Member, ReleaseGuest, StoreError
 from twotick.wire import Frame, Side, Verb, error, frame, received, register, send
 
 
@@ -219,23 +219,25 @@ def test_what_cannot_be_understood_is_ignored(servers: NewsServers):
 # Guests
 
 
-def refusal(mail: Mail, name: bytes, side: Side) -> object:
+def refusal(servers: NewsServers, mail: Mail, name: bytes, side: Side) -> object:
     """What a guest is answered whose name is not available."""
     line = mail.line()
-    ((head, _),) = line.write(register(side, name, reasons=b"yes"))
+    early = line.write(register(side, name, reasons=b"yes"))
+    servers.carry()
+    ((head, _),) = early + line.read()
     return head.code, head.headers.get(b"reason")
 
 
 def test_a_name_of_a_guest_is_taken_on_all_servers_until_it_is_free(servers: NewsServers):
     sending, receiving = servers.a.classic(b"gast")
     for side in (Side.SENDING, Side.DUPLEX):
-        assert refusal(servers.b, b"Gast", side) == (100, b"another user has it")
+        assert refusal(servers, servers.b, b"Gast", side) == (100, b"another user has it")
     sending.cut()
-    assert refusal(servers.b, b"gast", Side.SENDING) == (100, b"another user has it")
+    assert refusal(servers, servers.b, b"gast", Side.SENDING) == (100, b"another user has it")
     receiving.cut()
     again = servers.b.guest(b"GAST")
-    assert refusal(servers.a, b"gast", Side.RECEIVING) == (100, b"another user has it")
-    assert refusal(servers.a, b"bob", Side.DUPLEX) == (100, b"the name is a member's")
+    assert refusal(servers, servers.a, b"gast", Side.RECEIVING) == (100, b"another user has it")
+    assert refusal(servers, servers.a, b"bob", Side.DUPLEX) == (100, b"the name is a member's")
     servers.b.answers[KeepLease] = lambda _: StoreError("it was killed")
     execute(servers.url, f"UPDATE twotick.server SET alive_until = 0 WHERE number = {servers.b.store.run_number}")
     servers.a.guest(b"gast")
@@ -243,7 +245,36 @@ def test_a_name_of_a_guest_is_taken_on_all_servers_until_it_is_free(servers: New
     servers.settle()
     servers.b.answers.clear()
     servers.wait(3)
-    assert refusal(servers.b, b"gast", Side.DUPLEX) == (100, b"another user has it")
+    assert refusal(servers, servers.b, b"gast", Side.DUPLEX) == (100, b"another user has it")
+
+
+def test_a_guest_who_goes_to_another_server_at_once_keeps_the_name(servers: NewsServers):
+    """The server that the guest has left may need a while to note that."""
+    guest = servers.a.guest(b"gast")
+    servers.a.answers[ReleaseGuest] = lambda _: StoreError("it is busy")
+    guest.cut()
+    line = servers.b.line()
+    asked = register(Side.DUPLEX, b"gast", reasons=b"yes")
+    assert line.write(asked) == []
+    servers.wait(0.3)
+    assert line.read() == []
+    servers.a.answers.clear()
+    servers.wait(1)
+    assert [head.verb for head, _ in line.read()] == [Verb.REGISTERED]
+
+
+def test_a_name_that_is_never_freed_is_refused_in_the_end(servers: NewsServers):
+    servers.a.answers[ReleaseGuest] = lambda _: StoreError("it is busy")
+    servers.a.guest(b"gast").cut()
+    for leaves in False, True:
+        line = servers.b.line()
+        assert line.write(register(Side.DUPLEX, b"gast", reasons=b"yes")) == []
+        if leaves:
+            line.cut()
+        servers.wait(3)
+        assert [(head.code, head.headers[b"reason"]) for head, _ in line.read()] == (
+            [] if leaves else [(100, b"another user has it")]
+        )
 
 
 def test_a_guest_whose_name_becomes_a_members_at_another_server_is_let_go(servers: NewsServers):

@@ -200,7 +200,7 @@ class Exchange:
             pushes=pushes,
             room_guests=room_guests,
         )
-        self._names = names = GuestNames(output, guests, is_shared=identity is not None)
+        self._names = names = GuestNames(output, guests, far_guests, is_shared=identity is not None)
         stages = Stages(limits, output, guests=guests, members=members, relay=relay)
         registration = Registrar(
             limits,

@@ -191,10 +191,19 @@ class FarGuests:
         data = json.dumps(said).encode() + b"\n" + body
         self.requests.append(FarRequest(subject, data, seconds, partial(self._answered, self._count)))
 
-    def find(self, key: bytes, found: Callable[[bool], None]) -> None:
-        """Find out whether a guest of another server has a name."""
-        request = FarRequest(subject_of(key), b"", self._limits.answer_timeout, lambda answer: found(bool(answer)))
-        self.requests.append(request)
+    def find(self, key: bytes, found: Callable[[bool | None], None], seconds: float = 0.0) -> None:
+        """Find out whether a guest of another server has a name.
+
+        Args:
+            key: the name in lower case.
+            found: called with whether one has; with None if that is not known.
+            seconds: how long to wait for an answer; 0 for as long as messages do.
+        """
+
+        def answered(answer: bytes | None) -> None:
+            found(None if answer is None else bool(answer))
+
+        self.requests.append(FarRequest(subject_of(key), b"", seconds or self._limits.answer_timeout, answered))
 
     def _answered(self, number: int, answer: bytes | None) -> None:
         sent = self._sent.pop(number, None)

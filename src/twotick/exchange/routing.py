@@ -224,7 +224,7 @@ class Router:
         else:
             self._relay.reply(sender, number, head, BUSY)
 
-    def _far_guest_found(self, sender: Connection, number: int, head: Head, body: bytes, found: bool) -> None:
+    def _far_guest_found(self, sender: Connection, number: int, head: Head, body: bytes, found: bool | None) -> None:
         """Store a member's message to a guest of another server, and deliver it."""
         self._far_guests.give_back(sender, len(body))
         if found and sender.device is not None:
