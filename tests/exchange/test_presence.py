@@ -406,6 +406,28 @@ def test_a_list_is_as_long_as_a_body_may_be(size: int) -> None:
     assert body == max((each for each in lists if len(each) <= size), key=len)
 
 
+def test_the_driver_can_have_news_told_before_the_next_tick() -> None:
+    """Rule 15.4 says by when at the latest; changes of profiles (rule 18.3) are told, too."""
+    mail, (alice, bob) = friends(b"alice", b"bob")
+    for line in (alice, bob):
+        line.write(status(state=b"here") + frame(Verb.PROFILE))
+    changes(mail, alice)
+    assert not mail.exchange.has_news
+    bob.write(status(state=b"away") + frame(Verb.PROFILE, id=b"p", display=b"Bobby"))
+    assert alice.read() == []
+    assert mail.exchange.has_news
+    done: list[bool] = []
+    mail.exchange.catch_up(lambda: done.append(True))
+    mail.settle()
+    assert done == [True]
+    assert [(head.verb, head.headers.get(b"state")) for head, _ in alice.read()] == [
+        (Verb.STATUS, b"away"),
+        (Verb.PROFILE, None),
+    ]
+    assert not mail.exchange.has_news
+    assert changes(mail, alice) == [], "once"
+
+
 def test_nothing_is_kept_for_those_who_are_gone() -> None:
     mail, lines = friends(b"alice", b"bob")
     for line in lines:

@@ -137,7 +137,11 @@ def test_presence_comes_as_away_and_monitor(place: IrcPlace) -> None:
         f"{SERVER} 731 {a} :x",
     ]
     assert bob.do("AWAY :gone fishing") == [f"{SERVER} 306 {b} :You have been marked as being away"]
-    assert alice.until(" AWAY ")[-1] == f"{who(bob)} AWAY :gone fishing"
+    assert alice.sync() == [f"{who(bob)} AWAY :gone fishing"], "what has happened comes before the answer to a PING"
+    bob.do("AWAY")
+    assert alice.sync() == [f"{who(bob)} AWAY"]
+    bob.do("AWAY :gone fishing")
+    assert alice.sync() == [f"{who(bob)} AWAY :gone fishing"]
     bob.close()
     assert alice.until("731")[-1] == f"{SERVER} 731 {a} :{b}"
     assert alice.line() == f"{who(bob)} AWAY :not connected"

@@ -58,7 +58,7 @@ from twotick.exchange.sent_messages import SentMessages
 from twotick.exchange.stages import Stages
 from twotick.exchange.stored import StoredMessages
 from twotick.exchange.tally import Tally
-from twotick.store import Absence, ContinueRemoval, Effects, Expire, LoginProof, Member
+from twotick.store import Absence, ContinueRemoval, Effects, Expire, ListAudience, LoginProof, Member
 from twotick.wire import Head
 
 _EXPIRY = 1.0
@@ -348,6 +348,23 @@ class Exchange:
         self._guest_messages.tick(now)
         self._absences.tick(now)
         self.pushes.tick(now)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something has changed of members of which `tick` tells others."""
+        return self._presence.has_news or self._profiles.has_news
+
+    def catch_up(self, done: Callable[[], None]) -> None:
+        """Tell of members at once what `tick` would tell; call `done` when that, and what the store did, is written."""
+        self._presence.announce()
+        self._profiles.tick()
+
+        def caught_up(_: object) -> None:
+            self._presence.tell()
+            self._profiles.tell()
+            done()
+
+        self.requests.append((ListAudience(0, b""), caught_up))  # about no one: answered after what was asked before
 
     def _follow_lease(self) -> None:
         if self.neighbours.is_cut_off:

@@ -113,8 +113,28 @@ class PresenceTracker:
         # When members have said in which conversation they type, soonest first.
         self._typed: dict[int, dict[bytes, float]] = {}
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something has changed of which devices are not told yet."""
+        return bool(self._changed) or self._watchers.has_news
+
     def tick(self) -> None:
         """Tell devices what has changed, and forget who has typed a while ago."""
+        self.announce()
+        self._look()
+        now = self._clock()
+        for member, typed in list(self._typed.items()):
+            while typed and not _is_recent(next(iter(typed.values())), now):
+                del typed[next(iter(typed))]
+            if not typed:
+                del self._typed[member]
+
+    def tell(self) -> None:
+        """Tell devices what the store has answered."""
+        self._watchers.tick()
+
+    def announce(self) -> None:
+        """Tell devices what the store has answered, and ask it who is to be told of what has changed."""
         self._watchers.tick()
         for member in self._changed:
             presence = self._members[member]
@@ -129,13 +149,6 @@ class PresenceTracker:
                 del self._members[member]
         self._changed.clear()
         self._early.clear()
-        self._look()
-        now = self._clock()
-        for member, typed in list(self._typed.items()):
-            while typed and not _is_recent(next(iter(typed.values())), now):
-                del typed[next(iter(typed))]
-            if not typed:
-                del self._typed[member]
 
     def leave(self, connection: Connection, device: MemberDevice) -> None:
         """Forget what a device has said, and that it has sent STATUS: it is gone."""

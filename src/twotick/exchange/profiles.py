@@ -29,6 +29,15 @@ class ProfileNews:
         self._watchers = Watchers(output)
         self._changed: dict[int, bytes] = {}
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something has changed of which devices are not told yet."""
+        return bool(self._changed) or self._watchers.has_news
+
+    def tell(self) -> None:
+        """Tell devices what the store has answered."""
+        self._watchers.tick()
+
     def tick(self) -> None:
         """Tell devices what has changed."""
         self._watchers.tick()

@@ -32,6 +32,11 @@ class Watchers:
     def __contains__(self, member: int) -> bool:
         return member in self._watchers
 
+    @property
+    def has_news(self) -> bool:
+        """Whether a device is to be told something."""
+        return bool(self._untold)
+
     def tick(self) -> None:
         """Tell the devices that take output what waits for them."""
         for connection, news in list(self._untold.items()):

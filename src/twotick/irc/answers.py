@@ -10,6 +10,10 @@ QUESTION: Final = b"q"
 """The Id of every question; one is under way at a time."""
 
 
+CATCH_UP: Final = b""
+"""What a command yields that waits for all that the server has been told by now, and for no answer."""
+
+
 class IrcAnswer(NamedTuple):
     """The answer to a question.
 

@@ -441,10 +441,8 @@ def event_lines(session: IrcSession, head: Head, room: bytes, *, past: bool = Fa
     member = headers.get(b"member", b"")
     match headers[b"event"]:
         case b"created" | b"joined":
-            lines = [_join_line(session, who, room, tags)]
-            if not past and session.caps & Cap.AWAY_NOTIFY and (text := session.place.away_text(who)):
-                lines.append(write_line(source, b"AWAY", text))
-            return lines
+            away = [] if past else _away_lines(session, who)
+            return [_join_line(session, who, room, tags), *away]
         case b"left":
             if not past and _is_known(session, tags, b"left", key, who.lower()):
                 return []
@@ -468,6 +466,15 @@ def event_lines(session: IrcSession, head: Head, room: bytes, *, past: bool = Fa
             return _change_lines(session, head, room, tags, past=past)
         case _:
             return []
+
+
+def _away_lines(session: IrcSession, who: bytes) -> list[bytes]:
+    """Return the line that says that a user who joins is away, if the client wants to know."""
+    if not session.caps & Cap.AWAY_NOTIFY:
+        return []
+    text = session.place.away_text(who)
+    session.note_told(who, text)
+    return [write_line(session.source_of(who), b"AWAY", text)] if text else []
 
 
 def _change_lines(session: IrcSession, head: Head, room: bytes, tags: bytes, *, past: bool) -> list[bytes]:

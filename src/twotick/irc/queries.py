@@ -282,12 +282,15 @@ def take_status(session: IrcSession, head: Head, _body: bytes) -> None:
     if not name or not session.live:
         return
     watched = session.monitored is not None and name.lower() in session.monitored
-    if watched:
-        session.out.append(session.line_of_watched(name, is_online=state in (b"here", b"away")))
+    is_online = state in (b"here", b"away")
+    if watched and session.note_online(name, is_online=is_online):
+        session.out.append(session.line_of_watched(name, is_online=is_online))
     session.place.note_member(name)
     if session.caps & Cap.AWAY_NOTIFY and (session.channels or (watched and session.caps & Cap.EXTENDED_MONITOR)):
         texts = {b"here": (), b"away": (_away_text(session, name),)}.get(state, (b"not connected",))
-        session.out.append(write_line(session.source_of(name), b"AWAY", *texts))
+        told = session.told.pop(name.lower(), None) if session.told else None
+        if told != b"".join(texts):
+            session.out.append(write_line(session.source_of(name), b"AWAY", *texts))
 
 
 def monitor(session: IrcSession, message: IrcMessage) -> Steps | None:
@@ -301,6 +304,7 @@ def monitor(session: IrcSession, message: IrcMessage) -> Steps | None:
     if do in (b"-", b"C"):
         for name in names if do == b"-" else [*monitored]:
             monitored.pop(name.lower(), None)
+            session.note_online(name, is_online=False)
             session.place.watchers.remove(session, name)
     elif do == b"L":
         for start in range(0, len(monitored), 10):
@@ -332,6 +336,8 @@ def _monitor(session: IrcSession, names: list[bytes]) -> Steps:
     users = yield from _presence(session)
     online = [user.name for user in _online(session, users, names)]
     keys = {name.lower() for name in online}
+    for name in names:
+        session.note_online(name, is_online=name.lower() in keys)
     offline = [name for name in names if name.lower() not in keys]
     for code, found in (b"730", [*map(session.source_of, online)]), (b"731", offline):
         for start in range(0, len(found), 4):

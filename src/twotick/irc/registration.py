@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Final
 
 from twotick.irc import capabilities
-from twotick.irc.answers import QUESTION, IrcAnswer, Steps
+from twotick.irc.answers import CATCH_UP, QUESTION, IrcAnswer, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.channels import enter_rooms
 from twotick.irc.session import WINDOW, IrcSession
@@ -354,9 +354,21 @@ def ping(session: IrcSession, message: IrcMessage) -> Steps | None:
     text = message.param(0)
     if not text:
         session.numeric(b"409", b"No origin specified")
+    elif session.place.is_behind():
+        return _ping(session, text)
     else:
-        session.reply(write_line(session.place.server, b"PONG", session.place.server, text))
+        _write_pong(session, text)
     return None
+
+
+def _ping(session: IrcSession, text: bytes) -> Steps:
+    """Answer when the client has what others did before, such as that they went away."""
+    yield CATCH_UP
+    _write_pong(session, text)
+
+
+def _write_pong(session: IrcSession, text: bytes) -> None:
+    session.reply(write_line(session.place.server, b"PONG", session.place.server, text))
 
 
 def pong(session: IrcSession, message: IrcMessage) -> Steps | None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from twotick.irc.answers import QUESTION, IrcAnswer, Response, SentMessage, Steps
+from twotick.irc.answers import CATCH_UP, QUESTION, IrcAnswer, Response, SentMessage, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.shared import LeavingReasons, NameWatchers
 from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, escape_tag, parse_line, write_line
@@ -52,6 +52,9 @@ _KNOWS_FAIL: Final = frozenset([b"BATCH", b"CHATHISTORY", b"MARKREAD", b"REDACT"
 _MOST_SOURCES: Final = 4096
 """Of how many users it is kept what their lines come from."""
 
+_MOST_TOLD: Final = 64
+"""Of how many users it is kept that a client was just told whether they are away."""
+
 _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
 
@@ -84,6 +87,7 @@ class IrcPlace:
         new_prefix: returns how the Ids of a session's messages begin.
         create_rooms: whether JOIN makes a public room if there is none.
         max_body: the longest body, in bytes.
+        is_behind: returns whether there is anything to wait for before a PING is answered.
         now: the time of the event loop, in seconds.
 
     Attributes:
@@ -95,6 +99,8 @@ class IrcPlace:
         recently: a minute before the last tick, as frames have it: what came before was missed by who gets it now.
         sessions: the sessions of each name, in lower case.
         waiting: the sessions that have something to do at a tick.
+        behind: the sessions with a command that waits until the server has caught up (`CATCH_UP`).
+        is_behind: returns whether the server has anything to catch up with.
         present: all sessions that have not ended.
         registered: how many of them have a name.
         most_registered: how many had one at most.
@@ -110,6 +116,7 @@ class IrcPlace:
         new_prefix: Callable[[], bytes],
         create_rooms: bool,
         max_body: int,
+        is_behind: Callable[[], bool],
         now: float,
     ) -> None:
         self.server = server
@@ -123,6 +130,8 @@ class IrcPlace:
         self.started = clock()
         self.sessions: dict[bytes, list[IrcSession]] = {}
         self.waiting: dict[IrcSession, float] = {}
+        self.behind: dict[IrcSession, None] = {}
+        self.is_behind = is_behind
         self.heads = HeadCache(_ANY_LENGTH)
         self._written = Parser(self.heads)
         self._milliseconds = 0
@@ -230,6 +239,7 @@ class IrcPlace:
             return
         self.present.remove(session)
         self.waiting.pop(session, None)
+        self.behind.pop(session, None)
         self.give_back(session)
         key = session.name.lower()
         others = self.sessions.get(key)
@@ -289,8 +299,10 @@ class IrcSession:
         multiline: the batch that the client has opened.
         recent: the time, the conversation and the number of the last entries.
         monitored: the names that the client watches.
+        online: those of them, in lower case, who are online as far as the client was told.
         away: what the client has said when it went away; None while it is here.
         silent: how many rounds the client has said nothing.
+        told: what others who have just joined a room have said when they went away, as the client was told.
     """
 
     __slots__ = (
@@ -329,6 +341,7 @@ class IrcSession:
         "name",
         "negotiating",
         "nick",
+        "online",
         "out",
         "password",
         "pending",
@@ -337,6 +350,7 @@ class IrcSession:
         "recent",
         "sasl",
         "silent",
+        "told",
         "user",
         "welcome",
     )
@@ -364,8 +378,10 @@ class IrcSession:
         self.multiline: Any = None
         self.recent: deque[tuple[bytes, bytes, int]] | None = None
         self.monitored: dict[bytes, bytes] | None = None
+        self.online: set[bytes] | None = None
         self.away: bytes | None = None
         self.silent = 0
+        self.told: dict[bytes, bytes] | None = None
         self._partial = b""
         self._skipping = False
         self._queue: deque[bytes | Callable[[IrcSession], Steps] | None] | None = None
@@ -605,8 +621,16 @@ class IrcSession:
             else:
                 self._finish()
             return
+        if question == CATCH_UP:
+            self.place.behind[self] = None
+            return
         self._items = []
         self.submit(question)
+
+    def caught_up(self) -> None:
+        """Go on with a command that has waited until the server has caught up."""
+        if self._steps is not None and not self.ended:
+            self._step(None)
 
     def _finish(self) -> None:
         if self.expected:
@@ -678,6 +702,21 @@ class IrcSession:
     def source(self) -> bytes:
         """What the client's own lines come from."""
         return self.source_of(self.name or self.nick or b"*")
+
+    def note_online(self, name: bytes, *, is_online: bool) -> bool:
+        """Note that the client is told whether a user whom it watches is online; return whether that is news."""
+        online: set[bytes] = self.online or set()
+        key = name.lower()
+        if (key in online) is is_online:
+            return False
+        self.online = online | {key} if is_online else online - {key}
+        return True
+
+    def note_told(self, name: bytes, text: bytes) -> None:
+        """Note what another user who joins has said when it went away, which the server will tell once more."""
+        if self.told is None:
+            self.told = {}
+        _put_last(self.told, name.lower(), text, _MOST_TOLD)
 
     def line_of_watched(self, name: bytes, *, is_online: bool) -> bytes:
         """Return the line that says that a user whom the client watches has come, or gone (IRCv3, "Monitor")."""

@@ -19,6 +19,12 @@ from twotick.wire import Frame
 
 _WITHOUT_TLS: Final = b"ERROR :Closing link: this port speaks TLS, and the connection is without\r\n"
 
+_PAUSE: Final = 0.1
+"""Seconds between two times that the server catches up."""
+
+_PATIENCE: Final = 2.0
+"""Seconds for which a PING waits for the store."""
+
 _ROUNDS: Final = 4
 """How often in `peer_timeout` connections are looked at that may be silent."""
 
@@ -29,6 +35,11 @@ class IrcHost(ConnectionHost, Protocol):
     @property
     def clock(self) -> Any:
         """Returns the time of day, in seconds since 1970."""
+        ...
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the store carries out requests, or the exchange has news of members that no one was told."""
         ...
 
     def admit(self, network: str) -> bool:
@@ -122,6 +133,8 @@ class IrcConnection(SocketConnection):
         self._write_out()
         if session.frames:
             self._submit()
+        if self._gateway.place.behind:
+            self._gateway.catch_up()
         if session.ended:
             self._host.exchange.finish(self.connection)
             self._host.flush_soon()
@@ -212,12 +225,15 @@ class IrcGateway:
                 new_prefix=lambda: secrets.token_hex(5).encode(),
                 create_rooms=options.irc_rooms,
                 max_body=options.limits.max_body,
+                is_behind=lambda: host.is_behind,
                 now=self._loop.time(),
             )
         )
         self._connections: dict[IrcSession, IrcConnection] = {}
         self._going_on: dict[IrcConnection, None] = {}
         self._is_scheduled = False
+        self._catching_up: asyncio.TimerHandle | None = None  # what ends the wait, if the store does not answer
+        self._caught_up = self._loop.time()
         self._round = options.limits.exchange.peer_timeout / _ROUNDS
         self._next_round = self._loop.time() + self._round
 
@@ -234,6 +250,45 @@ class IrcGateway:
         for connection in connections:
             if not connection.transport.is_closing():
                 connection.pump()
+
+    # Catching up, for all sessions together: however often they ask, members' presence is not told more often for it.
+
+    def catch_up(self) -> None:
+        """Let the sessions that wait for that go on when the server has caught up."""
+        if self._catching_up is None:
+            due = max(self._loop.time(), self._caught_up + _PAUSE)
+            self._catching_up = self._loop.call_at(due, self._begin_to_catch_up)
+
+    def _begin_to_catch_up(self) -> None:
+        sessions, self.place.behind = self.place.behind, {}
+        self._catching_up = None
+        if not sessions:  # they have ended
+            return
+        self._caught_up = self._loop.time()
+        self._catching_up = self._loop.call_later(_PATIENCE, self._resume, sessions)
+        self._host.exchange.catch_up(lambda: self._resume_soon(sessions))
+        self._host.flush_soon()
+
+    def _resume_soon(self, sessions: dict[IrcSession, None]) -> None:
+        """Resume sessions when the server has flushed what the exchange has written for them."""
+        self._host.flush_soon()
+        self._loop.call_soon(self._resume, sessions)
+
+    def _resume(self, sessions: dict[IrcSession, None]) -> None:
+        if not sessions:  # the store has answered too late
+            return
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            self._catching_up = None
+        resumed = list(sessions)
+        sessions.clear()
+        for session in resumed:
+            connection = self._connections.get(session)
+            session.caught_up()
+            if connection is not None and not connection.transport.is_closing():
+                connection.pump()
+        if self.place.behind:
+            self.catch_up()
 
     # What connections report
 

@@ -506,6 +506,14 @@ class Server:
         self.exchange.disconnected(connection.connection)
         self.flush_soon()
 
+    # Catching up
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the store carries out requests, or the exchange has news of members that no one was told."""
+        exchange, storage = self.exchange, self._storage
+        return storage is not None and (storage.waiting > 0 or bool(exchange.requests) or exchange.has_news)
+
     # Flushing
 
     def flush_soon(self) -> None:
