@@ -80,7 +80,7 @@ cover: .venv/.installed  ## measure the coverage of wire, exchange and store, an
 # The same tests run uncompiled with all random examples, and those of the web port besides.
 compiled: build/compiled/.made  ## test the message path as mypyc compiles it
 	PYTHONPATH=build/compiled $(PYTEST) --hypothesis-profile=quick tests/wire tests/exchange tests/server tests/irc \
-		--ignore=tests/server/web --ignore=tests/irc/test_real_clients.py
+		--ignore=tests/server/web
 
 pythons:  ## run the quick tests on every Python from 3.11 to 3.14 that this machine has
 	@for minor in 11 12 13 14; do \

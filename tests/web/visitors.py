@@ -29,6 +29,7 @@ class PageServer:
     Attributes:
         url: the address of the page.
         port: the port for other clients.
+        irc_port: the port for IRC clients, if its settings say that there is one.
         variables: its settings when it is started next.
     """
 
@@ -36,7 +37,7 @@ class PageServer:
         self._data = data
         self.variables = variables
         self.url = ""
-        self.port = 0
+        self.port = self.irc_port = 0
         self._web_port = 0
         self.start()
 
@@ -55,6 +56,8 @@ class PageServer:
         self.port = int(self._process.stdout.readline().rpartition(":")[2])
         self.url = self._process.stdout.readline().rpartition(" ")[2].strip()
         self._web_port = int(self.url.rstrip("/").rpartition(":")[2])
+        if "TWOTICK_IRC_PORT" in self.variables:
+            self.irc_port = int(self._process.stdout.readline().rpartition(":")[2])
 
     def invite(self) -> str:
         """Return a new invitation code."""

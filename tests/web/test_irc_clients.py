@@ -1,6 +1,5 @@
-"""irssi and WeeChat, each on a terminal, and a client of the library: they talk, miss messages, and lose nothing."""
+"""irssi and WeeChat, each on a terminal, the app on another one, and the page: they talk, and lose nothing."""
 
-import asyncio
 import os
 import signal
 import time
@@ -8,11 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
+import pytest
+from playwright.async_api import Browser
 
 import twotick
-from tests.irc.place import IrcPlace, members
+from tests.cli.operating import Person as User
+from tests.irc.place import members
 from tests.tools import needed
-from tests.ui.terminal import end
+from tests.ui.terminal import Terminal, end, terminal
+from tests.web.visitors import Crowd, PageServer, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PASSWORD = "secret99"
 _LIMIT = 60.0
@@ -94,48 +99,82 @@ def _weechat(home: Path, port: int) -> Client:
     return Client(home, [program, "-d", str(home), *arguments], "logs")
 
 
-def test_irssi_and_weechat_talk_and_lose_nothing(tmp_path: Path) -> None:
+async def test_irssi_weechat_the_app_and_the_page_talk_and_lose_nothing(tmp_path: Path, browser: Browser) -> None:
     data = tmp_path / "data"
-    place = IrcPlace(data, members(data, "alice", "bob", "carol", password=PASSWORD))
-    clients = [_irssi(tmp_path / "irssi", place.port), _weechat(tmp_path / "weechat", place.port)]
+    members(data, "alice", "bob", "carol", "dave", password=PASSWORD)
+    server = PageServer(data, TWOTICK_IRC_PORT="0")
+    crowd = Crowd(browser, server)
+    clients = [_irssi(tmp_path / "irssi", server.irc_port), _weechat(tmp_path / "weechat", server.irc_port)]
     try:
-        asyncio.run(_talk(place, tmp_path, clients))
+        where = f"127.0.0.1:{server.port}"
+        async with twotick.join("dave", where, password=PASSWORD, device="lib") as dave:
+            await dave.create_room("#team", public=True)
+        async with twotick.join("carol", where, password=PASSWORD, device="lib") as carol:
+            await carol.join_room("#team")
+        page = await crowd.person("dave", fresh=False)
+        await page.sign_in(PASSWORD)
+        user = User(tmp_path / "carol", ("127.0.0.1", server.port))
+        user.log_in("carol", "desk", password=PASSWORD)
+        with terminal("chat", env=user.variables) as app:
+            await _talk(clients, app, page)
+            clients[:] = [_irssi(tmp_path / "irssi", server.irc_port), _weechat(tmp_path / "weechat", server.irc_port)]
+            clients[0].has("missed-by-alice", "missed-by-team")
+            clients[1].has("missed-by-bob", "missed-by-team")
+        await crowd.close()
     finally:
         for client in clients:
             client.kill()
-        place.stop()
+        server.kill()
 
 
-async def _talk(place: IrcPlace, folder: Path, clients: list[Client]) -> None:
+async def _talk(clients: list[Client], app: Terminal, page: Person) -> None:
     irssi, weechat = clients
     irssi.wait(lambda: "logged in as" in irssi.shown and "MOTD File" in irssi.shown, "the login of irssi")
     weechat.wait(lambda: "logged in as bob" in weechat.log() and "MOTD File" in weechat.log(), "the login of WeeChat")
-    address = f"127.0.0.1:{place.address[1]}"
-    async with twotick.join("carol", address, password=PASSWORD, device="lib") as carol:
-        await carol.create_room("#team", public=True)
-        for client, name in ((irssi, "alice"), (weechat, "bob")):
-            client.type("/join #team")
-            client.wait(lambda client=client: "End of /NAMES" in client.shown or "#team" in client.log(), name)
-        # In the room, and alone.
-        irssi.type("/msg #team from-irssi")
-        weechat.has("from-irssi")
-        weechat.type("/msg -server tt #team from-weechat")
-        irssi.has("from-weechat")
-        irssi.type("/msg bob only-for-bob")
-        weechat.has("only-for-bob")
-        weechat.type("/msg -server tt carol only-for-carol")
-        texts: list[str] = []
-        async for message in carol:
-            texts.append(message.text)
-            await message.ack()
-            if "only-for-carol" in texts:
-                break
-        assert [text for text in texts if text.startswith("from")] == ["from-irssi", "from-weechat"]
-        # Both are killed, and come back.
-        for client in clients:
-            client.kill()
-        for to in ("alice", "bob", "#team"):
-            await carol.send(to, f"missed-by-{to.removeprefix('#')}")
-    clients[:] = [_irssi(folder / "irssi", place.port), _weechat(folder / "weechat", place.port)]
-    clients[0].has("missed-by-alice", "missed-by-team")
-    clients[1].has("missed-by-bob", "missed-by-team")
+    for client, name in ((irssi, "alice"), (weechat, "bob")):
+        client.type("/join #team")
+        client.wait(lambda client=client: "End of /NAMES" in client.shown or "#team" in client.log(), name)
+    app.type("\x0b")  # Ctrl+K
+    app.has("Go to")
+    app.type("#team\r")
+    app.has("Message to #team", "bob joined")
+    await page.choose("#team")
+    # In the room: each is heard by all others.
+    irssi.type("/msg #team from-irssi")
+    weechat.has("from-irssi")
+    weechat.type("/msg -server tt #team from-weechat")
+    irssi.has("from-weechat")
+    app.has("from-irssi", "from-weechat")
+    app.type("from-app\r")
+    await page.expect_message("from-app")
+    await page.write("from-page")
+    app.has("from-page")
+    irssi.has("from-app", "from-page")
+    weechat.has("from-app", "from-page")
+    for text in ("from-irssi", "from-weechat"):
+        await page.expect_message(text)
+    # Alone, both ways.
+    irssi.type("/msg bob only-for-bob")
+    weechat.has("only-for-bob")
+    irssi.type("/msg carol from-irssi-alone")
+    app.type("/to alice\r")
+    app.has("from-irssi-alone")
+    app.type("from-app-alone\r")
+    irssi.has("from-app-alone")
+    weechat.type("/msg -server tt dave from-weechat-alone")
+    await page.choose("bob")
+    await page.expect_message("from-weechat-alone")
+    await page.write("from-page-alone")
+    weechat.has("from-page-alone")
+    # Both are killed, and miss something.
+    for client in clients:
+        client.kill()
+    app.type("missed-by-alice\r")
+    app.has("missed-by-alice")
+    app.type("/to #team\r")
+    app.has("Message to #team")
+    app.type("missed-by-team\r")
+    await page.write("missed-by-bob")
+    await page.expect_tick("missed-by-bob", "stored")
+    await page.choose("#team")
+    await page.expect_message("missed-by-team")
