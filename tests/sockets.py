@@ -14,7 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from twotick.server import ServerLimits
@@ -67,6 +67,15 @@ class ServerProcess:
         """Bytes of memory that it has at the moment."""
         status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
         return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+    @property
+    def open_files(self) -> list[str]:
+        """What it has open; the names of files that are gone end with `(deleted)`."""
+        found: list[str] = []
+        for each in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                found.append(str(each.readlink()))
+        return found
 
     @property
     def running(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -72,11 +73,12 @@ async def test_the_lines_with_curl(program: Program, tmp_path: Path) -> None:
     (tmp_path / "some-command").write_text("#!/bin/sh\necho out; echo err >&2\n")
     (tmp_path / "some-command").chmod(0o700)
     lines = re.findall(r"^(?:some-command.*\| )?curl .*$", section("curl and scripts"), re.MULTILINE)
-    assert len(lines) == 4
+    assert len(lines) == 7
+    (tmp_path / "flower.jpg").write_bytes(b"\xff\xd8\xff")
 
     def run(line: str) -> dict[str, Any]:
         command = f'PATH="{tmp_path}:$PATH"; {as_here(program, line)}'
-        done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+        done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
@@ -89,17 +91,20 @@ async def test_the_lines_with_curl(program: Program, tmp_path: Path) -> None:
         taking = asyncio.create_task(take())
         answers = [await asyncio.to_thread(run, line) for line in lines]
         taking.cancel()
-    assert [each["topic"] for each in answers] == ["ops", "oncall", "oncall", "oncall"]
+    assert [each["topic"] for each in answers] == ["ops", "oncall", "oncall", "oncall", "ops", "oncall", "oncall"]
+    assert answers[4]["attachment"]["name"] == "flower.jpg"
+    assert answers[5]["time"] > time.time()
+    assert answers[6]["event"] == "message_delete"
     assert (answers[3]["state"], answers[3]["exit"]) == ("delivered", 0)
     assert program.got("oncall") == ["\u26a0\ufe0f *Backup* (high)\nfailed\ntags: db1", "out\nerr", "wake up"]
-    assert program.got("alice")[-1] == "disk full"
+    assert program.got("alice") == ["disk full", "from the garden"]
 
 
-def test_the_lines_with_apprise(program: Program) -> None:
+def test_the_lines_with_apprise(program: Program, tmp_path: Path) -> None:
     if not (BIN / "apprise").exists():
         missing("apprise", "pip install apprise")
     before = len(program.got("alice"))
-    lines = as_here(program, block("Apprise")).splitlines()
+    with_file, *lines = sorted(as_here(program, block("Apprise")).splitlines(), key=lambda line: " -a " not in line)
     assert len(lines) == 4
     urls = [line.partition(" -b failed ")[2].strip("'") for line in lines]  # at once: each start takes a second
     command = [f"{BIN}/apprise", "-t", "Backup", "-b", "failed", *urls]
@@ -107,6 +112,12 @@ def test_the_lines_with_apprise(program: Program) -> None:
     texts = program.got("alice")[before:]
     assert len(texts) == 4
     assert all("failed" in text and "Backup" in text for text in texts), texts
+    (tmp_path / "backup.log").write_bytes(b"\xff" * 100_000)
+    arguments = [f"{BIN}/apprise", *shlex.split(with_file)[1:]]
+    subprocess.run(arguments, check=True, capture_output=True, timeout=PATIENCE, cwd=tmp_path)
+    entry = program.entries("alice")[-1]
+    assert entry.body == b"*Backup*\nthe log"
+    assert b"File-name: backup.log\nFile-size: 100000\n" in entry.headers
 
 
 # Alertmanager

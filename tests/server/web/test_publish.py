@@ -170,9 +170,11 @@ async def test_who_refuses_a_message_or_is_disabled_is_told_as_a_conflict(progra
 
 
 def test_bodies_that_are_no_text_or_too_long_or_slow(program: Program, news: Any) -> None:
-    assert program.ask("/bob", b"\xff\xfe", bot="one")[0] == 400
-    assert program.ask("/bob", b"x" * ((1 << 20) + 1), bot="one")[0] == 413
-    assert program.ask("/bob", b"x" * (1 << 20), bot="one", title="makes it too long")[0] == 413
+    """A body that is sent to a recipient, and is no text or too long, is a file: see test_attachments."""
+    assert program.ask("/hooks/bob", b"\xff\xfe", bot="one")[0] == 400
+    assert program.ask("/hooks/bob", b"x" * ((1 << 20) + 1), bot="one")[0] == 413
+    long = json.dumps({"text": "x" * ((1 << 20) - 20), "title": "makes it too long"})
+    assert program.ask("/hooks/bob", long, bot="one")[0] == 413
     assert program.ask("/hooks", b'{"a":' * 100_000, bot="one")[0] == 400
     assert program.server.page is not None
     with closing(socket.create_connection(program.server.page, PATIENCE)) as slow:
@@ -180,7 +182,7 @@ def test_bodies_that_are_no_text_or_too_long_or_slow(program: Program, news: Any
         slow.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel")
         assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
     with closing(socket.create_connection(program.server.page, PATIENCE)) as endless:
-        endless.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        endless.sendall(head.replace("/bob", "/hooks/bob").encode() + b"Transfer-Encoding: chunked\r\n\r\n")
         endless.settimeout(PATIENCE)
         try:
             for _ in range(64):

@@ -100,6 +100,14 @@ def subscribed(program: Program, path: str, bot: str, **headers: str) -> Generat
         yield stream
 
 
+def test_a_file_is_told_as_ntfy_tells_of_one(program: Program, feed: str) -> None:
+    with subscribed(program, f"/to{feed}/json", feed) as stream:
+        program.ask(f"/{feed}", b"\xff\xd8\xff\xe0", bot=f"to{feed}", message="look")
+        event = stream.event()
+        assert event["message"] == "look\nfile: attachment.jpg"
+        assert event["attachment"] == {"name": "attachment.jpg", "type": "image/jpeg", "size": 4}
+
+
 def test_messages_come_as_ntfy_has_them_and_are_delivered(program: Program, feed: str) -> None:
     with subscribed(program, f"/to{feed}/json", feed) as stream:
         headers = {"title": "Backup", "priority": "high", "tags": "warning,db1", "click": "http://x/"}

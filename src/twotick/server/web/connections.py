@@ -25,8 +25,9 @@ from twotick.server.options import ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN
 from twotick.server.web.gate import Gate, Turned, Visitor
 from twotick.server.web.publish.publication import Unreadable
-from twotick.server.web.publish.publisher import Publisher, PublishHost
-from twotick.server.web.publish.request import is_publishing
+from twotick.server.web.publish.publisher import FileLimits, Publisher, PublishHost
+from twotick.server.web.publish.request import is_publishing, may_bring_file
+from twotick.server.web.publish.spool import Spool
 from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
 from twotick.server.web.subscribe.subscribers import Subscribers
 from twotick.server.web.subscribe.wanted import is_subscribing, read_subscription
@@ -113,11 +114,13 @@ class _Posted:
         request: the request.
         headers: its headers, by their names in lower case.
         visitor: who sent it.
-        body: what has arrived of its body.
+        body: what has arrived of its body, but for what waits elsewhere.
         is_whole: whether that is all.
+        spool: where the beginning of it waits, because it is a file; None if it is all in `body`.
+        keeping: what lets a part of it wait there; None if nothing does.
     """
 
-    __slots__ = ("body", "headers", "is_whole", "request", "visitor")
+    __slots__ = ("body", "headers", "is_whole", "keeping", "request", "spool", "visitor")
 
     def __init__(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
         self.request = request
@@ -125,6 +128,18 @@ class _Posted:
         self.visitor = visitor
         self.body = bytearray()
         self.is_whole = False
+        self.spool: Spool | None = None
+        self.keeping: asyncio.Task[Spool] | None = None
+
+    @property
+    def method(self) -> str:
+        """Its method."""
+        return self.request.method.decode("ascii")
+
+    @property
+    def target(self) -> str:
+        """Its target."""
+        return self.request.target.decode("ascii", "replace")
 
 
 class HttpConnection(asyncio.Protocol):
@@ -205,6 +220,8 @@ class HttpConnection(asyncio.Protocol):
         """Handle that the connection is gone."""
         if self._asking is not None:
             self._asking.cancel()
+        if self._posted is not None and not self._posted.is_whole:
+            self._drop_body(self._posted)
         if self.network:
             self._web.host.dismiss(self.network)
             self._web.closed(self, self.network)
@@ -215,8 +232,8 @@ class HttpConnection(asyncio.Protocol):
             return
         if self.transport.is_closing():
             return
-        if self._posted is not None and self._posted.is_whole:
-            return  # it is being answered
+        if self._posted is not None and (self._posted.is_whole or self._posted.keeping is not None):
+            return  # it is being answered, or a part of its body is on its way to the disk
         try:
             event = self._http.next_event()
             while isinstance(event, h11.EndOfMessage | h11.Data):
@@ -241,22 +258,58 @@ class HttpConnection(asyncio.Protocol):
             posted.body += event.data
             if len(posted.body) <= self._web.publisher.most_body:
                 return False
+            if may_bring_file(posted.method, posted.target):
+                self._keep_part(posted)
+                return True
             self._posted = None
             self._refuse(413, _TOO_LONG, posted.request.method)
             return True
         posted.is_whole = True
         self.transport.pause_reading()
         self._web.answering(self)
-        request = posted.request
         self._web.publisher.take(
-            request.method.decode("ascii"),
-            request.target.decode("ascii", "replace"),
-            posted.headers,
-            bytes(posted.body),
-            posted.visitor,
+            *(posted.method, posted.target, posted.headers, bytes(posted.body), posted.visitor),
             self._published,
+            posted.spool,
         )
         return True
+
+    def _keep_part(self, posted: _Posted) -> None:
+        """Let a part of a body wait on the disk, and read on when it is there."""
+        self.transport.pause_reading()
+        self._web.answering(self)
+        part = bytes(posted.body)
+        keep = self._web.publisher.keep
+        work = keep(posted.method, posted.target, posted.headers, posted.visitor, part, posted.spool)
+        posted.keeping = asyncio.get_running_loop().create_task(work)
+        posted.keeping.add_done_callback(lambda task: self._part_kept(posted, task))
+
+    def _part_kept(self, posted: _Posted, task: asyncio.Task[Spool]) -> None:
+        posted.keeping = None
+        if task.cancelled():
+            return
+        error = task.exception()
+        posted.spool = task.result() if error is None else None
+        if self._posted is not posted or self.closing or self.transport.is_closing():
+            self._drop_body(posted)  # the peer is gone
+        elif error is not None:
+            self._posted = None
+            answer = self._web.publisher.answer_to(error)
+            self._write(
+                WebAnswer(answer.status, [*answer.headers, ("Connection", "close")], answer.body), posted.request.method
+            )
+            self._close()
+        else:
+            posted.body.clear()
+            self._web.rest(self)  # the next part has as much time
+            self.transport.resume_reading()
+            self._next()
+
+    def _drop_body(self, posted: _Posted) -> None:
+        """Forget what waits of a body that will not be whole."""
+        if posted.spool is not None and posted.keeping is None:
+            self._web.publisher.forget(posted.spool)
+            posted.spool = None
 
     def _published(self, answer: WebAnswer) -> None:
         """Send the answer to a request to publish."""
@@ -269,6 +322,7 @@ class HttpConnection(asyncio.Protocol):
     def expire(self) -> None:
         """Handle that the time for a request is over: say so if its body is late."""
         if self._posted is not None and not self._posted.is_whole and not self.transport.is_closing():
+            self._drop_body(self._posted)
             method, self._posted = self._posted.request.method, None
             self._refuse(408, "The body of the request took too long.", method)
         else:
@@ -310,7 +364,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             target = request.target.decode("ascii", "replace")
             publishes = not target.startswith(_OPERATING) and is_publishing(request.method.decode("ascii"), target)
-            _check_head(request, headers, most_body=self._web.publisher.most_body if publishes else 0)
+            _check_head(request, headers, self._most_body(request) if publishes else 0)
             reached = own_address(self.transport)
             visitor = self._web.gate.visitor(self.address, headers, reached=reached, encrypted=self.encrypted)
             self._client = visitor.address
@@ -329,6 +383,12 @@ class HttpConnection(asyncio.Protocol):
                 self._send(self._web.site.answer(request.method.decode("ascii"), target, headers), request.method)
         except Turned as error:
             self._refuse(error.status, str(error), request.method)
+
+    def _most_body(self, request: h11.Request) -> int:
+        """Return the bytes of the longest body that a request to publish may have."""
+        publisher = self._web.publisher
+        is_long = may_bring_file(request.method.decode("ascii"), request.target.decode("ascii", "replace"))
+        return max(publisher.most_body, publisher.files.most) if is_long else publisher.most_body
 
     def _ask(self, request: h11.Request, path: str, headers: dict[bytes, bytes], visitor: Visitor) -> None:
         """Answer a request of the operator's page, which takes more than one turn of the event loop.
@@ -537,6 +597,7 @@ class Web:
         make_gate: returns what decides which requests are answered.
         limits: the limits of the server.
         make_irc: returns the protocol of a WebSocket for IRC; None if there are none.
+        files: what is allowed for files that programs publish.
 
     Attributes:
         operating: answers what the operator's page asks; None if nothing does.
@@ -549,6 +610,8 @@ class Web:
         make_gate: Callable[[], Gate],
         limits: ServerLimits,
         make_irc: "MakeIrc | None" = None,
+        *,
+        files: FileLimits,
     ) -> None:
         self.host = host
         self.make_irc = make_irc
@@ -556,7 +619,7 @@ class Web:
         self._make_gate = make_gate
         self.gate = make_gate()
         self.operating: Operating | None = None
-        self.publisher = Publisher(host, limits.max_body)
+        self.publisher = Publisher(host, limits.max_body, files)
         self.subscribers = Subscribers(host, self.publisher, time.time, limits.exchange.peer_timeout / 2)
         self._loop = asyncio.get_running_loop()
         self._open: dict[HttpConnection, None] = {}

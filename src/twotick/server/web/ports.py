@@ -13,6 +13,7 @@ from twotick.server.options import WEB_PORT, WEB_TLS_PORT, ServerOptions, bracke
 from twotick.server.urls import parse_networks, parse_origins, split_urls
 from twotick.server.web.connections import MakeIrc, Web, WebHost
 from twotick.server.web.gate import Gate
+from twotick.server.web.publish.publisher import FileLimits
 from twotick.server.web.site import Site
 
 log: Final = PartLog("web")
@@ -61,7 +62,8 @@ def make_web(
         names = [name for name in split_hosts(options.host) if name not in _ANYWHERE]
         return Gate([*names, *(certificate.names if certificate is not None else [])], origins, proxies)
 
-    return Web(host, Site(_info(options)), make_gate, options.limits, make_irc)
+    files = FileLimits(options.store_limits.file_bytes, options.store_limits.file_age, options.data)
+    return Web(host, Site(_info(options)), make_gate, options.limits, make_irc, files=files)
 
 
 def _info(options: ServerOptions) -> dict[str, Any]:

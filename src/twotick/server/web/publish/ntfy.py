@@ -1,10 +1,12 @@
 """What clients of ntfy publish: a raw body with headers or parameters, or JSON."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Any, Final
 
+from twotick.server.web.publish.file_names import file_name
 from twotick.server.web.publish.publication import (
     Publication,
     Unreadable,
@@ -31,17 +33,31 @@ _NAMES: Final = {
 _PRIORITIES: Final = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5}
 
 
-def read_raw(body: bytes, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Publication:
+def read_raw(
+    body: bytes, headers: Mapping[bytes, bytes], query: Mapping[str, str], *, is_file: bool = False
+) -> Publication:
     """Return what is published to a topic.
+
+    A body is a file if it is no text in UTF-8, or if it has a name and is not the text for a link.
+
+    Args:
+        body: the body, or the beginning of a file.
+        headers: the headers of the request, by their names in lower case.
+        query: its parameters.
+        is_file: whether the body is a file in any case.
 
     Raises:
         Unreadable: it cannot be understood.
     """
     given = _given(headers, query)
+    is_named = bool(body and one_line(given.get("filename", "")) and not given.get("attach"))
     try:
         text = body.decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable("the body is no text in UTF-8") from error
+    except UnicodeDecodeError:
+        is_file, text = True, ""
+    if is_file or is_named:
+        name = file_name(str(given.pop("filename", "")), body)
+        return replace(_publication(given, without=""), file=name)
     given["message"] = "\n".join(part for part in (given.get("message", ""), text) if part)
     return _publication(given)
 
@@ -88,12 +104,13 @@ def _decoded(value: bytes) -> str:
     return decoded.encode("utf-8", "replace").decode()  # some encodings, such as UTF-7, can give half a character
 
 
-def _publication(given: Mapping[str, Any]) -> Publication:
+def _publication(given: Mapping[str, Any], without: str = "triggered") -> Publication:
+    """Return what is published; `without` is its text if it has none."""
     links = tuple(one_line(link) for name in ("click", "attach") if (link := text_in(given, name)))
     lines = [text_in(given, "message"), *([f"file: {name}"] if (name := one_line(text_in(given, "filename"))) else [])]
     sequence = text_in(given, "sequence_id")
     return Publication(
-        text="\n".join(line for line in lines if line) or "triggered",
+        text="\n".join(line for line in lines if line) or without,
         title=text_in(given, "title"),
         priority=_priority(given.get("priority")),
         tags=words_in(given, "tags"),

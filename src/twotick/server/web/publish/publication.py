@@ -65,6 +65,7 @@ class Publication:
         slot: what later publications update it by; empty for none (rule 21.6).
         items: the parts of that which it is about.
         delay: when it is to be sent, as the program has written it; empty for at once.
+        file: the name of the file that the body is; empty if it is none.
     """
 
     text: str
@@ -77,6 +78,7 @@ class Publication:
     slot: str = ""
     items: tuple[str, ...] = ()
     delay: str = ""
+    file: str = ""
 
     def body(self) -> str:
         """Return the text of the message, which says everything: clients need to know nothing of publishing."""
@@ -89,7 +91,7 @@ class Publication:
         joined = "\n" if title else " "
         text = joined.join(part for part in (head, self.text.strip("\n")) if part)
         more = [*self.links, *([f"tags: {', '.join(words)}"] if words else [])]
-        return "\n".join([text, *more])
+        return "\n".join([*([text] if text or not self.file else []), *more])
 
     def headers(self) -> bytes:
         """Return the lines of headers that say the same to programs (rule 21.5), and those of its slot (rule 21.6)."""

@@ -3,23 +3,28 @@
 import asyncio
 import json
 import secrets
+import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from twotick.net import is_loopback
 from twotick.server.awaiting import stored_answer
 from twotick.server.connection import ConnectionHost
+from twotick.server.logs import PartLog
 from twotick.server.secrets import token_digest
 from twotick.server.throttle import Throttle
 from twotick.server.web.gate import Visitor
 from twotick.server.web.publish.delay import read_delay
+from twotick.server.web.publish.file_names import file_type
 from twotick.server.web.publish.ntfy import slot_of
 from twotick.server.web.publish.publication import Publication, Unreadable, digest
-from twotick.server.web.publish.request import PublishRequest, Wanted, parse, read, token_of
-from twotick.server.web.publish.session import STATES, BotSession, SendOutcome
+from twotick.server.web.publish.request import PublishRequest, Wanted, may_bring_file, parse, read, token_of
+from twotick.server.web.publish.session import STATES, BotSession, SendOutcome, UploadRefused
+from twotick.server.web.publish.spool import Spool
 from twotick.server.web.site import SECURITY, WebAnswer
 from twotick.store import (
     AddDelayed,
@@ -33,6 +38,8 @@ from twotick.store import (
     Request,
     StoreError,
 )
+
+log: Final = PartLog("web")
 
 _Found = TypeVar("_Found")
 
@@ -51,6 +58,9 @@ _RETRY: Final = 10
 
 _KEPT: Final = 400 * 86400
 """Seconds for which messages are kept, as clients of ntfy are told."""
+
+_MOST_SPOOLS: Final = 16
+"""The files that may arrive at once."""
 
 _NO_USER: Final = 67
 _UNAVAILABLE: Final = 69
@@ -91,6 +101,21 @@ class NotPublished(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What is allowed for files.
+
+    Attributes:
+        most: the bytes of the largest.
+        age: the seconds for which they are kept.
+        folder: where they wait while they arrive; None for the folder of the system for such files.
+    """
+
+    most: int
+    age: float
+    folder: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class _KnownBot:
     """A bot that has shown a token, the device of that token, and when it was looked up."""
 
@@ -104,11 +129,14 @@ class Publisher:
 
     Args:
         host: the server.
-        most_body: the bytes of the longest body.
+        most_body: the bytes of the longest body that is no file.
+        files: how large files may be, how long they are kept, and where they wait while they arrive.
     """
 
-    def __init__(self, host: PublishHost, most_body: int) -> None:
+    def __init__(self, host: PublishHost, most_body: int, files: FileLimits) -> None:
         self.most_body = most_body
+        self.files = files
+        self._spools: set[Spool] = set()
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._throttle = Throttle()
@@ -124,6 +152,7 @@ class Publisher:
         body: bytes,
         visitor: Visitor,
         answered: Callable[[WebAnswer], None],
+        spool: Spool | None = None,
     ) -> None:
         """Carry out a request.
 
@@ -131,11 +160,51 @@ class Publisher:
             method: its method.
             target: its target.
             headers: its headers, by their names in lower case.
-            body: its body.
+            body: its body, or its end, if the beginning waits already.
             visitor: who sent it.
             answered: called with the answer.
+            spool: where the beginning waits; None if there is none.
         """
-        self._begin(self._answer(method, target, headers, body, visitor, answered))
+        self._begin(self._answer(method, target, headers, body, visitor, answered, spool))
+
+    async def keep(
+        self, method: str, target: str, headers: dict[bytes, bytes], visitor: Visitor, part: bytes, spool: Spool | None
+    ) -> Spool:
+        """Let a part of a body wait that is too long for the memory, and so a file; return where it waits.
+
+        Args:
+            method: the method of the request.
+            target: its target.
+            headers: its headers, by their names in lower case.
+            visitor: who sent it.
+            part: the part.
+            spool: where what came before it waits; None if this is the first part.
+
+        Raises:
+            NotPublished: it cannot, or the bot may not send there.
+        """
+        if spool is None:
+            request = parse(method, target, headers, b"")
+            bot, _ = await self.find(token_of(request)[0], visitor)
+            _recipient(bot, request.path[0])
+            if len(self._spools) >= _MOST_SPOOLS:
+                raise NotPublished(503, "too many files arrive at once", _UNAVAILABLE, _RETRY)
+            spool = Spool(self.files.folder)
+            self._spools.add(spool)
+        try:
+            await spool.add(part)
+        except BaseException:
+            self.forget(spool)
+            raise
+        if spool.size > self.files.most:
+            self.forget(spool)
+            raise NotPublished(413, f"a file has at most {self.files.most} bytes", 64)
+        return spool
+
+    def forget(self, spool: Spool) -> None:
+        """Forget what waits of a body."""
+        self._spools.discard(spool)
+        spool.close()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -162,25 +231,39 @@ class Publisher:
         body: bytes,
         visitor: Visitor,
         answered: Callable[[WebAnswer], None],
+        spool: Spool | None,
     ) -> None:
         try:
-            answer = await self._publish(parse(method, target, headers, body), visitor)
-        except Unreadable as error:
-            answer = refusal(NotPublished(400, str(error), 64))
-        except NotPublished as refused:
-            answer = refusal(refused)
-        except Exception as error:  # a defect must not leave the program without an answer
-            context = {"message": "a message cannot be published", "exception": error}
-            self._loop.call_exception_handler(context)
-            answer = refusal(NotPublished(503, "the server made a mistake, which is in its log", 70, _RETRY))
+            if spool is not None and body:
+                await self.keep(method, target, headers, visitor, body, spool)
+            request = parse(method, target, headers, body if spool is None else spool.head)
+            answer = await self._publish(request, visitor, spool)
+        except Exception as error:
+            answer = self.answer_to(error)
+        finally:
+            if spool is not None:
+                self.forget(spool)
         answered(answer)
 
-    async def _publish(self, request: PublishRequest, visitor: Visitor) -> WebAnswer:
+    def answer_to(self, error: BaseException) -> WebAnswer:
+        """Return the answer to a request that cannot be carried out."""
+        if isinstance(error, Unreadable):
+            return refusal(NotPublished(400, str(error), 64))
+        if isinstance(error, NotPublished):
+            return refusal(error)
+        if isinstance(error, OSError):
+            log.warning("a file cannot wait", folder=str(self.files.folder or tempfile.gettempdir()), reason=str(error))
+            return refusal(NotPublished(507, f"the server has no room for the file: {error.strerror}", 71))
+        # a defect must not leave the program without an answer
+        self._loop.call_exception_handler({"message": "a message cannot be published", "exception": error})
+        return refusal(NotPublished(503, "the server made a mistake, which is in its log", 70, _RETRY))
+
+    async def _publish(self, request: PublishRequest, visitor: Visitor, spool: Spool | None) -> WebAnswer:
         token, in_path = token_of(request)
         bot, device = await self.find(token, visitor)
         if request.method == "DELETE":
             return await self._cancel(bot, *request.path)
-        wanted = read(request, token, token_in_path=in_path)
+        wanted = self._read(replace(request, is_file=spool is not None), token, in_path=in_path)
         if wanted is None:
             raise NotPublished(404, "there is nothing here: see docs/integrations.md", 64)
         recipient = _recipient(bot, wanted.recipient or wanted.publication.recipient)
@@ -191,6 +274,8 @@ class Publisher:
             raise NotPublished(413, "the message is too long", 64)
         identifier = _identifier(request, wanted, recipient)
         if publication.delay:
+            if publication.file:
+                raise Unreadable("a file is sent at once: leave out the delay")
             if "until" in request.query:
                 raise Unreadable("a message with a delay is sent later: leave out until, or the delay")
             due = read_delay(publication.delay, self._host.clock())
@@ -200,10 +285,53 @@ class Publisher:
             )
             return await self._delay(wanted, delayed)
         session = self._session(bot.name, token, visitor)
-        answer = await session.send(recipient, identifier, body, publication.headers(), until, wait)
+        headers = publication.headers()
+        attachment: dict[str, Any] | None = None
+        if publication.file:
+            key, attachment = await self._upload(session, identifier, publication.file, request.body, spool)
+            headers += b"File: %b\n" % key
+        answer = await session.send(recipient, identifier, body, headers, until, wait)
         if answer.state not in STATES:
             raise failure_of(answer)
-        return _success(wanted, recipient, identifier, answer, until if "until" in request.query else "")
+        return _success(wanted, recipient, identifier, answer, until if "until" in request.query else "", attachment)
+
+    def _read(self, request: PublishRequest, token: str, *, in_path: bool) -> Wanted | None:
+        """Return what a request asks for; a text that is too long for a message is a file."""
+        wanted = read(request, token, token_in_path=in_path)
+        if wanted is None or wanted.publication.file or not may_bring_file(request.method, "/".join(request.path)):
+            return wanted
+        if len(wanted.publication.body().encode("utf-8", "replace")) <= self.most_body:
+            return wanted
+        return read(replace(request, is_file=True), token, token_in_path=in_path)
+
+    async def _upload(
+        self, session: BotSession, identifier: str, name: str, body: bytes, spool: Spool | None
+    ) -> tuple[bytes, dict[str, Any]]:
+        """Store a file; return its key, and what clients of ntfy are told of it (rule 22.8).
+
+        Raises:
+            NotPublished: it cannot be stored.
+            OSError: it cannot wait on the disk.
+        """
+        own = Spool(self.files.folder) if spool is None else None
+        file = spool or own
+        assert file is not None
+        try:
+            if own is not None:
+                await own.add(body)
+            key = await session.upload(identifier, name, file)
+        except UploadRefused as refused:
+            reason = refused.outcome.reason
+            if reason.startswith("a file has at most"):
+                raise NotPublished(413, reason, 64) from refused
+            if reason.startswith("the files of a member have"):
+                raise NotPublished(507, reason, 71) from refused
+            raise failure_of(refused.outcome) from refused
+        finally:
+            if own is not None:
+                own.close()
+        expires = int(time.time() + self.files.age)
+        return key, {"name": name, "type": file_type(name), "size": file.size, "expires": expires}
 
     async def _delay(self, wanted: Wanted, message: DelayedMessage) -> WebAnswer:
         """Keep a message until its time (rule 22.7)."""
@@ -339,7 +467,14 @@ def refusal(refused: NotPublished) -> WebAnswer:
     return _json(refused.status, content, extra)
 
 
-def _success(wanted: Wanted, recipient: str, identifier: str, answer: SendOutcome, until: str) -> WebAnswer:
+def _success(
+    wanted: Wanted,
+    recipient: str,
+    identifier: str,
+    answer: SendOutcome,
+    until: str,
+    attachment: dict[str, Any] | None,
+) -> WebAnswer:
     """Return the answer in the format of the request; with `until`, what became of the message."""
     is_reached = not until or STATES.index(answer.state) >= STATES.index(until)
     status = 200 if is_reached else 202
@@ -347,6 +482,8 @@ def _success(wanted: Wanted, recipient: str, identifier: str, answer: SendOutcom
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"), *SECURITY]
         return WebAnswer(200, headers, b"ok")
     content = _content(wanted.style, wanted.publication, recipient, identifier, int(time.time()))
+    if attachment is not None:
+        content |= {"message": content["message"] or f"file: {attachment['name']}", "attachment": attachment}
     if until:
         code = 0 if is_reached else _UNREAD if answer.state == "delivered" else _NOT_YET
         content |= {"state": answer.state, "exit": code}

@@ -38,7 +38,8 @@ class PublishRequest:
         path: the parts of its path.
         query: its parameters.
         headers: its headers, by their names in lower case.
-        body: its body.
+        body: its body; the beginning of it, if it is a file that waits elsewhere.
+        is_file: whether the body is a file in any case.
     """
 
     method: str
@@ -46,6 +47,7 @@ class PublishRequest:
     query: Mapping[str, str]
     headers: Mapping[bytes, bytes]
     body: bytes
+    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,12 @@ def is_publishing(method: str, target: str) -> bool:
         return True
     parts = target.partition("?")[0].split("/")
     return len(parts) == 3 and ((method == "GET" and parts[2] in _TRIGGERS) or (method == "DELETE" and all(parts[1:])))
+
+
+def may_bring_file(method: str, target: str) -> bool:
+    """Tell whether the body of a request to publish may be a file: one to a recipient, as ntfy has it."""
+    parts = [part for part in target.partition("?")[0].split("/") if part]
+    return method in ("POST", "PUT") and len(parts) == 1 and parts[0] not in ("hooks", "message")
 
 
 def parse(method: str, target: str, headers: Mapping[bytes, bytes], body: bytes) -> PublishRequest:
@@ -140,7 +148,8 @@ def read(request: PublishRequest, token: str, *, token_in_path: bool) -> Wanted 
     if path[-1] == "message" and len(path) <= 2:
         return Wanted("gotify", slack.read_gotify(_fields(request)), path[0] if len(path) == 2 else "")
     if len(path) == 1 or (len(path) == 2 and path[1] in _TRIGGERS):
-        return Wanted("ntfy", ntfy.read_raw(request.body, request.headers, request.query), path[0])
+        publication = ntfy.read_raw(request.body, request.headers, request.query, is_file=request.is_file)
+        return Wanted("ntfy", publication, path[0])
     return None
 
 

@@ -5,13 +5,16 @@ limited, and its messages are answered (docs/protocol.md, sections 8, 9 and 21).
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from twotick.server.connection import ConnectionHost, SocketConnection
+from twotick.server.web.publish.publication import digest
+from twotick.server.web.publish.spool import Spool
 from twotick.store import LoginProof, Member
-from twotick.wire import Frame, HeadCache, Parser, Side, Verb, frame, register
+from twotick.wire import Frame, Head, HeadCache, Parser, Side, Verb, frame, register
 
 _MOST_STORED: Final = 512
 """The messages of a connection that may be stored at once."""
@@ -69,6 +72,18 @@ class _Sending:
         if self.level < level and not (self.level >= 0 and outcome.code in (107, 108)):
             self.level, self.outcome = level, outcome
         self.changed.set()
+
+
+class UploadRefused(Exception):
+    """A file is not stored.
+
+    Attributes:
+        outcome: why.
+    """
+
+    def __init__(self, outcome: SendOutcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
 
 
 class _Wire(asyncio.Transport):
@@ -145,6 +160,13 @@ class _Port:
         return self._encrypted if name == "ssl_object" else None
 
 
+def _failed(head: Head) -> SendOutcome:
+    """Return what an ERROR says."""
+    wait = head.headers.get(b"retry-after", b"0")
+    reason = head.headers.get(b"reason", b"").decode("utf-8", "replace")
+    return SendOutcome("failed", head.code, reason, int(wait) if wait.isdigit() else 0)
+
+
 class PublishingConnection(SocketConnection):
     """A connection of a bot that publishes by HTTP."""
 
@@ -180,6 +202,7 @@ class BotSession:
         self._loop = asyncio.get_running_loop()
         self._parser = Parser(HeadCache(1 << 10, 0))
         self._waiting: dict[bytes, list[_Sending]] = {}
+        self._asked: dict[bytes, deque[asyncio.Future[Head]]] = {}  # about files, by their Ids
         self._stored = 0  # how many messages are being stored
         self.is_over = False
         self.used = self._loop.time()
@@ -199,8 +222,8 @@ class BotSession:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no message waits for an answer."""
-        return not self._waiting
+        """Whether no message, and no file, waits for an answer."""
+        return not (self._waiting or self._asked)
 
     def close(self) -> None:
         """Close it."""
@@ -240,6 +263,54 @@ class BotSession:
                 del self._waiting[key]
         return sending.outcome
 
+    async def upload(self, identifier: str, name: str, spool: Spool) -> bytes:
+        """Store a file (section 16); return its key. The same file with the same Id is stored once.
+
+        Raises:
+            UploadRefused: it is not stored.
+            OSError: it cannot be read.
+        """
+        key = f"{digest(identifier)}-{spool.digest[:32].decode()}".encode()
+        about = frame(Verb.FILE, b"", None, b"Name: %b\n" % name.encode(), id=key, size=spool.size, hash=spool.digest)
+        offer = await self._ask(key, about)
+        have = int(offer.headers.get(b"have", b"0"))
+        async for piece in spool.pieces(have):
+            answer = await self._ask(key, frame(Verb.PIECE, offer.name, piece, b"", id=key, offset=have))
+            if int(answer.headers.get(b"have", b"0")) != have + len(piece):
+                raise UploadRefused(_BUSY)  # the same file comes twice at once
+            have += len(piece)
+        return offer.name
+
+    async def _ask(self, key: bytes, question: bytes) -> Head:
+        """Ask about a file; return the head of the answer.
+
+        Raises:
+            UploadRefused: it is refused.
+        """
+        if self.is_over:
+            raise UploadRefused(_LOST)
+        self.used = self._loop.time()
+        answered: asyncio.Future[Head] = self._loop.create_future()
+        waiting = self._asked.setdefault(key, deque())
+        waiting.append(answered)
+        self._link.data_received(question)
+        head = await answered
+        if head.verb is Verb.ERROR:
+            raise UploadRefused(_failed(head))
+        return head
+
+    def _answer_about_file(self, head: Head) -> bool:
+        """Take an answer about a file; return whether it is one."""
+        waiting = self._asked.get(head.id)
+        if not waiting:
+            return False
+        answered = waiting.popleft()
+        if not waiting:
+            del self._asked[head.id]
+        if not answered.done():  # otherwise the program is gone
+            answered.set_result(head)
+        return True
+
     async def _store(self, sending: "_Sending", write: Callable[[], None]) -> None:
         """Wait until a message is stored, or has failed."""
         self._stored += 1
@@ -273,6 +344,8 @@ class BotSession:
 
     def _take_frame(self, each: Frame) -> None:
         head = each[0]
+        if head.id and self._answer_about_file(head):
+            return
         if head.verb is Verb.ACCEPTED:
             self._answer(head.id, 0, SendOutcome("accepted"))
         elif head.verb is Verb.SENT and b"have" not in head.headers:
@@ -280,13 +353,7 @@ class BotSession:
         elif head.verb is Verb.READ:
             self._answer(head.id, 2, SendOutcome("read"))
         elif head.verb is Verb.ERROR:
-            wait = head.headers.get(b"retry-after", b"0")
-            failure = SendOutcome(
-                "failed",
-                head.code,
-                head.headers.get(b"reason", b"").decode("utf-8", "replace"),
-                int(wait) if wait.isdigit() else 0,
-            )
+            failure = _failed(head)
             if head.id:
                 self._answer(head.id, _FAILED, failure)
             else:
@@ -302,4 +369,7 @@ class BotSession:
         for waiting in self._waiting.values():
             for sending in waiting:
                 sending.note(_FAILED, outcome)
+        asked, self._asked = self._asked, {}
+        for answered in (each for waiting in asked.values() for each in waiting if not each.done()):
+            answered.set_exception(UploadRefused(outcome))
         self._link.transport.close()

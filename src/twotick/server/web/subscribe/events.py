@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from twotick.server.web.frames import TEXT, frame
+from twotick.server.web.publish.file_names import file_type
 from twotick.server.web.publish.publication import Publication
 from twotick.server.web.site import SECURITY
 from twotick.wire import Head, read_number
@@ -113,11 +114,13 @@ def message(head: Head, body: bytes, topics: Mapping[str, str]) -> dict[str, Any
         found["tags"] = tags
     if click := word(b"x-click"):
         found["click"] = click
+    if name := word(b"file-name"):
+        size = read_number(headers.get(b"file-size", b"")) or 0
+        found["attachment"] = {"name": name, "type": file_type(name), "size": size}
     try:
         text = _without_marks(body.decode(), found)
     except UnicodeDecodeError:
         return {**found, "message": base64.b64encode(body).decode(), "encoding": "base64"}
-    name = word(b"file-name")
     found["message"] = "\n".join(part for part in (text, f"file: {name}" if name else "") if part)
     return found
 
