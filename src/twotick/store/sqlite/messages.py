@@ -62,10 +62,10 @@ _MEMBERS_AT_ONCE: Final = 256
 _AT_ONCE: Final = 256
 """The messages that `prune` looks at in one call."""
 
-_EXPIRE_AT_ONCE: Final = 32
+_EXPIRE_AT_ONCE: Final = 12
 """The messages that `expire` takes from either end of those that are over, in one transaction."""
 
-_READ_AT_ONCE: Final = 256
+_READ_AT_ONCE: Final = 96
 """The messages that a READ looks at in one transaction."""
 
 _READ_WORK: Final = 4
