@@ -8,7 +8,8 @@ from tests.irc.place import IrcClient, IrcPlace, members
 from tests.sockets import Peer
 from twotick.wire import Side, Verb, frame, register
 
-SERVER = ":twotick.localhost"
+HOST = "twotick.localhost"
+SERVER = f":{HOST}"
 CAPS = ("message-tags", "server-time", "echo-message", "batch", "labeled-response")
 
 
@@ -203,9 +204,20 @@ def test_ticks_are_tags_and_notices(place: IrcPlace) -> None:
 def test_guests_talk(place: IrcPlace) -> None:
     ann, ben, carl = place.guest("ann", *CAPS), place.guest("ben"), place.member()
     ann.send("PRIVMSG ben :hello")
+    echo = "@time=TIME;msgid=ann.ID1 :ann!ann@twotick.localhost PRIVMSG ben :hello"
+    assert ann.sync() == [echo], "the server has passed it on; that the other one has it is told later"
     assert ben.until(" PRIVMSG ")[-1] == ":ann!ann@twotick.localhost PRIVMSG ben :hello"
     ben.acknowledge()
-    assert ann.until(" PRIVMSG ")[-1] == "@time=TIME;msgid=ann.ID1 :ann!ann@twotick.localhost PRIVMSG ben :hello"
+    assert ann.line() == f"@+twotick/state=delivered;+reply=ann.ID1 :ben!ben@{HOST} TAGMSG ann"
+    ann.send("@label=a PRIVMSG ben,ann :both")
+    assert sorted(line.partition(" ")[2] for line in ann.until("BATCH -") if "PRIVMSG" in line) == [
+        f":ann!ann@{HOST} PRIVMSG ann :both",
+        f":ann!ann@{HOST} PRIVMSG ann :both",
+        f":ann!ann@{HOST} PRIVMSG ben :both",
+    ]
+    ben.close()
+    lost = ann.until("NOTICE")[-1].partition(" NOTICE ")[2]
+    assert lost == "ann :Your message ann.ID2 was not delivered: the recipient left before it had the message"
     ann.do(f"PRIVMSG {carl.name} :to a member")
     assert carl.sync() == [f":ann!ann@twotick.localhost PRIVMSG {carl.name} :to a member"]
     ann.send("PRIVMSG nobody :x")

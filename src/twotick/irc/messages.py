@@ -161,6 +161,10 @@ def _send(
     if session.pending is None:
         session.pending = {}
     session.pending[identifier] = SentMessage(command, head, body, tags=tags, response=response, headers=headers)
+    if not session.account and session.place.guest(target) is not None:
+        if session.passed is None:
+            session.passed = []
+        session.passed.append(identifier)
 
 
 def tagmsg(session: IrcSession, message: IrcMessage) -> None:
@@ -218,8 +222,9 @@ def take_accepted(session: IrcSession, head: Head, _body: bytes) -> None:
 
 def take_sent(session: IrcSession, head: Head, _body: bytes) -> None:
     """Take SEND: the recipient has a message."""
-    take_accepted(session, head, _body)  # a message to a guest is not accepted before
-    if head.seq and not (is_room(head.name) and head.headers.get(b"of") == b"0"):
+    is_new = session.pending is not None and head.id in session.pending
+    take_accepted(session, head, _body)  # a message of a guest to one who is not on IRC is not accepted before
+    if (head.seq or not is_new) and not (is_room(head.name) and head.headers.get(b"of") == b"0"):
         _tell_state(session, head, b"delivered", b"has received")
 
 

@@ -294,6 +294,7 @@ class IrcSession:
         current: what answers the command that is carried out; None if it has no label.
         channels: the rooms that the client is in, as they are written, by their names in lower case.
         pending: the messages that are under way, by Id.
+        passed: the Ids of those to guests on IRC, to whom they are passed on at once, unless they are refused at once.
         expected: the events that a command of the client has caused, each with the line that shows it.
         known: those whose lines the client has got before they came.
         multiline: the batch that the client has opened.
@@ -343,6 +344,7 @@ class IrcSession:
         "nick",
         "online",
         "out",
+        "passed",
         "password",
         "pending",
         "place",
@@ -373,6 +375,7 @@ class IrcSession:
         self.current: Response | None = None
         self.channels: dict[bytes, bytes] | None = None
         self.pending: dict[bytes, SentMessage] | None = None
+        self.passed: list[bytes] | None = None
         self.expected: list[tuple[tuple[bytes, ...], bytes]] | None = None
         self.known: list[tuple[bytes, ...]] | None = None
         self.multiline: Any = None
@@ -506,6 +509,14 @@ class IrcSession:
         if self._written > self._acknowledged and not self._pinged:
             self._ping()
         self.advance(patient=False)
+
+    def pass_on(self) -> None:
+        """Take that the exchange has passed on, or refused, what it was given to pass on to guests."""
+        passed, self.passed = self.passed, None
+        for identifier in passed or ():
+            sent = self.pending.get(identifier) if self.pending else None
+            if sent is not None:
+                self.place.handlers[Verb.ACCEPTED](self, sent.head, b"")
 
     def advance(self, *, patient: bool = True) -> None:
         """Carry out the commands that wait for nothing.

@@ -89,6 +89,8 @@ class IrcConnection(SocketConnection):
         """
         session = self.session
         session.take(frames)
+        if session.passed and not self._untaken:
+            session.pass_on()
         if self.lingering or self.transport.is_closing():
             return
         session.advance()
@@ -133,6 +135,9 @@ class IrcConnection(SocketConnection):
         self._write_out()
         if session.frames:
             self._submit()
+            if session.passed and not (self._untaken or self.connection.out):  # otherwise see `take`
+                session.pass_on()
+                self._write_out()
         if self._gateway.place.behind:
             self._gateway.catch_up()
         if session.ended:
