@@ -187,6 +187,7 @@ async def test_nothing_is_sent_without_encryption_to_a_server_that_offers_none(t
     async with waiting("first") as chat, post() as there:
         mailer = work(chat, there, url="smtp://alice:right@127.0.0.1", ca=certificate)
         await until(lambda: "STARTTLS" in mailer.state()["problem"])
+        assert mailer.counts["failed"] > 0
         assert (there.logins, there.tries) == ([], 0)
 
 
@@ -215,6 +216,7 @@ async def test_what_is_refused_for_now_is_sent_later(at: str) -> None:
         await until(lambda: mailer.state()["sent"] == 2)
         assert mailer.state()["refused"] == 0
         assert there.tries == 4
+        assert chat.server.state().mails == {"sent": 2, "failed": 2, "given_up": 0, "uncertain": 0}
         assert len({mail["Message-ID"] for _, mail in there.mails}) == (2 if at == "RCPT" else 4)
 
 
@@ -223,12 +225,14 @@ async def test_an_address_that_is_refused_for_good_holds_no_other_up() -> None:
         mailer = work(chat, there)
         await until(lambda: mailer.state() == {"sent": 1, "refused": 1, "problem": "", "problem_since": None})
         assert [to for to, _ in there.mails] == ["carol@example.org"]
+        assert mailer.counts == {"sent": 1, "failed": 0, "given_up": 1, "uncertain": 0}
 
 
 async def test_what_may_have_been_sent_is_not_sent_again(capfd: pytest.CaptureFixture[str]) -> None:
     async with waiting("first") as chat, post(DATA=[""]) as there:
         mailer = work(chat, there)
         await until(lambda: mailer.state()["sent"] == 1)
+        assert mailer.counts == {"sent": 1, "failed": 0, "given_up": 0, "uncertain": 1}
         await mailer.stop()
         assert sorted(to for to, _ in there.mails) == ["alice@example.org", "carol@example.org"]
         mailer = work(chat, there)

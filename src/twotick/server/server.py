@@ -105,7 +105,13 @@ class Pusher(Protocol):
 
 
 class Mailer(Pusher, Protocol):
-    """Tells members by e-mail what waits for them."""
+    """Tells members by e-mail what waits for them.
+
+    Attributes:
+        counts: the e-mails, by result.
+    """
+
+    counts: dict[str, int]
 
     def state(self) -> dict[str, Any]:
         """Return how it is, for the operator."""
@@ -388,6 +394,7 @@ class Server:
             disk_full=storage is not None and storage.is_full,
             tally=self.exchange.tally,
             commits=Histogram() if storage is None else storage.commits,
+            mails={} if self.mailer is None else self.mailer.counts,
         )
 
     def _store_changed(self) -> None:

@@ -22,6 +22,7 @@ class ServerState:
         disk_full: whether messages are refused because the disk is full.
         tally: what was done since the start.
         commits: how long transactions of the store took.
+        mails: the e-mails about what waits, by result; empty if the server sends none.
     """
 
     started: float
@@ -34,3 +35,4 @@ class ServerState:
     disk_full: bool
     tally: Tally
     commits: Histogram
+    mails: dict[str, int]

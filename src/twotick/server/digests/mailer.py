@@ -64,6 +64,9 @@ class DigestMailer:
         first_wait: seconds until what failed is tried again. They double each time.
         longest_wait: the most seconds until then.
         stopping: the seconds that an e-mail may still take when the server stops.
+
+    Attributes:
+        counts: the e-mails, by result: `sent`; `failed`, to be tried again soon; `given_up` for a day; `uncertain`.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class DigestMailer:
         self._is_stopping = False
         self._times: deque[float] = deque(maxlen=options.per_hour)
         self._delays: dict[int, _Delay] = {}
-        self._sent = 0
+        self.counts: dict[str, int] = {"sent": 0, "failed": 0, "given_up": 0, "uncertain": 0}
         self._failures = 0
         self._problem = ""
         self._since: float | None = None
@@ -115,7 +118,7 @@ class DigestMailer:
     def state(self) -> dict[str, Any]:
         """Return how it is, for `twotick status`."""
         return {
-            "sent": self._sent,
+            "sent": self.counts["sent"],
             "refused": len(self._delays),
             "problem": self._problem,
             "problem_since": self._since,
@@ -177,12 +180,14 @@ class DigestMailer:
             wait = _DAY if error.for_good else self._wait(delay.failures)
             delay.failures += 1
             delay.until = self._loop.time() + wait
+            self.counts["given_up" if error.for_good else "failed"] += 1
             log.warning("an e-mail was refused", member=who.name, reason=str(error), again_in=int(wait))
             return
         except MailUncertain as error:
+            self.counts["uncertain"] += 1
             log.warning("it is not known whether an e-mail was sent", member=who.name, reason=str(error))
         else:
-            self._sent += 1
+            self.counts["sent"] += 1
         self._delays.pop(who.member, None)
         self._failures, self._problem, self._since = 0, "", None
 
@@ -195,6 +200,7 @@ class DigestMailer:
         """Try again later, since the SMTP server fails."""
         wait = self._wait(self._failures)
         self._failures += 1
+        self.counts["failed"] += 1
         self._next = self._loop.time() + wait
         self._problem = reason
         self._since = self._since or time.time()

@@ -62,6 +62,7 @@ class _ServerCollector(Collector):
         yield _counter("twotick_logins", "Logins of members, by result", "result", tally.logins)
         yield _counter("twotick_hook_posts", "Posts to web hooks, by result", "result", tally.hooks)
         yield _counter("twotick_pushes", "Notifications that were posted to push services", "result", tally.pushes)
+        yield _counter("twotick_mails", "E-mails about what waits, by result", "result", self._state.mails)
         delivery = HistogramMetricFamily(
             "twotick_delivery_seconds", "Time from the arrival of a message until all recipients have it", labels=["to"]
         )
