@@ -1,10 +1,11 @@
 /**
  * Which word is being written that can be completed, and by what, as in the terminal app. Pure.
  *
- * @typedef {{sign: string, typed: string, start: number}} Word the sign before it, what follows the sign, and its place
+ * @typedef {{sign: string, typed: string, start: number, argument: string}} Word the sign before it, what follows the sign,
+ *   its place, and what follows a command
  */
 
-const WORD = /(?:^|\s)(?:([@#])([\w-]*)|(:)(\p{L}[\w-]+))$|^(\/)([\w-]*)$/u;
+const WORD = /(?:^|\s)(?:([@#])([\w-]*)|(:)(\p{L}[\w-]+))$|^(\/)([\w-]*)(?: (\S*))?$/u;
 
 /** Completions that are shown at a time. */
 export const MOST = 8;
@@ -18,7 +19,7 @@ export function wordBefore(before) {
   const found = WORD.exec(before);
   if (!found) return null;
   const typed = found[2] ?? found[4] ?? found[6];
-  return { sign: found[1] ?? found[3] ?? found[5], typed: typed.toLowerCase(), start: before.length - typed.length - 1 };
+  return { sign: found[1] ?? found[3] ?? found[5], typed: typed.toLowerCase(), start: before.length - typed.length - 1, argument: found[7] ?? "" };
 }
 
 /**

@@ -10,6 +10,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor
 import { matching, MOST, wordBefore } from "../model/completion.js";
 import { isMuted, isRoomKey } from "../model/conversations.js";
 import { visible } from "../model/names.js";
+import { isName, isRoom } from "../protocol/words.js";
 import { t } from "../texts/index.js";
 
 const MINUTE = 60_000;
@@ -48,16 +49,16 @@ function people(app, conversation, members) {
  * @param {Controller} app
  * @param {Conversation} conversation
  * @param {HTMLElement} box
- * @returns {[string, string, () => void][]}
+ * @returns {[string, string, (argument: string) => void, string?][]} word, meaning, act, and what may follow the word
  */
 function commands(app, conversation, box) {
   const now = app.state.conversations[conversation.key] ?? conversation;
   const muted = isMuted(now, Date.now());
   const open = (/** @type {string} */ name, /** @type {object} */ more = {}) => () => app.openDialog({ name, ...more });
   const set = (/** @type {Record<string, string>} */ headers, then = () => {}) => () => void app.ask("CONVERSATION", [now.name], headers).then(then, (error) => app.complain(error));
-  /** @type {[string, string, () => void][]} */
+  /** @type {[string, string, (argument: string) => void, string?][]} */
   const all = [
-    ["to", t("side.new"), open("newConversation")],
+    ["to", t("side.new"), (name) => (isName(name) || isRoom(name) ? app.open(name) : open("newConversation")()), "bob"],
     ["unread", t("complete.unread"), () => app.nextUnread()],
     ["settings", t("settings.title"), open("settings")],
   ];
@@ -67,7 +68,13 @@ function commands(app, conversation, box) {
       ["file", t("talk.attach"), () => /** @type {HTMLElement | null | undefined} */ (box.closest(".composer")?.querySelector("input[type=file]"))?.click()],
       ["details", t("talk.details"), open("details", { conversation: now })],
       ["pins", t("details.pins"), open("pins", { conversation: now })],
-      ["mute", t(muted ? "details.unmute" : "details.mute"), set({ Muted: muted ? "no" : "yes" })],
+      ["mute", t(muted ? "details.unmute" : "details.mute"), (time) => {
+        const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(time) ?? [];
+        const minutes = { m: 1, h: 60, d: 1440 }[unit];
+        if (minutes) set({ "Muted-until": new Date(Date.now() + +count * minutes * MINUTE).toISOString() })();
+        else if (time && time !== "off") open("details", { conversation: now })();
+        else set({ Muted: muted || time ? "no" : "yes" })();
+      }, "2h"],
       ["top", t(now.pinned ? "details.unpin" : "details.pin"), set({ Pinned: now.pinned ? "no" : "yes" })],
       ["close", t("details.closeIt"), set({ Closed: "yes" }, () => app.back())],
     );
@@ -98,7 +105,7 @@ export function Completions({ app, conversation, box, before, canCommand, moved 
    */
   const find = (text) => {
     const word = wordBefore(text);
-    const { typed = "" } = word ?? {};
+    const { typed = "", argument = "" } = word ?? {};
     const display = (/** @type {string} */ name) => app.state.profiles[name.toLowerCase()]?.display ?? "";
     switch (word?.sign) {
       case "@": return matching(typed, people(app, conversation, members), display).map((name) => ({ shown: `@${name}`, about: visible(display(name)), insert: `@${name} ` }));
@@ -107,7 +114,8 @@ export function Completions({ app, conversation, box, before, canCommand, moved 
         return matching(`#${typed}`, rooms.map((each) => each.name).sort()).map((name) => ({ shown: name, about: "", insert: `${name} ` }));
       }
       case ":": return (emoji?.named(typed) ?? []).slice(0, MOST).map((each) => ({ shown: each.sign, about: `:${each.name}:`, insert: each.sign }));
-      case "/": return canCommand && box.current ? commands(app, conversation, box.current).filter(([name]) => name.startsWith(typed)).map(([name, about, run]) => ({ shown: `/${name}`, about, run })) : [];
+      case "/": return canCommand && box.current ? commands(app, conversation, box.current).filter(([name, , , follows]) => (argument ? follows && name === typed : name.startsWith(typed)))
+        .map(([name, about, run, follows]) => ({ shown: `/${name}${follows ? ` [${follows}]` : ""}`, about, run: () => run(argument) })) : [];
       default: return [];
     }
   };
