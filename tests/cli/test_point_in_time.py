@@ -1,5 +1,6 @@
-"""Litestream beside the server, as docs/operations.md says in "Point in time"."""
+"""What docs/operations.md says in "Point in time": Litestream beside the server, and the archive of PostgreSQL."""
 
+import re
 import shutil
 import subprocess
 from contextlib import closing
@@ -10,10 +11,13 @@ from pathlib import Path
 from tests.cli.operating import PASSWORD, Operator, answer, basic, log_in
 from tests.sockets import Peer, patiently
 from tests.store.helpers import Asker
+from tests.store.postgres_server import execute, free_port, new_database, own_folder, programs, running
 from tests.tools import needed
 from twotick.store import FindMember
+from twotick.store.postgres.connection import PostgresConnection
 
 CONFIG = Path(__file__).parents[2] / "deploy/litestream.yml"
+PAGE = Path(__file__).parents[2] / "docs/operations.md"
 
 
 def test_the_messages_of_any_moment_are_restored(tmp_path: Path) -> None:
@@ -76,3 +80,60 @@ def test_the_messages_of_any_moment_are_restored(tmp_path: Path) -> None:
             alice, _ = log_in(where, "alice", basic("alice", PASSWORD))
             send(alice, "third")
             alice.close()
+
+
+def test_postgresql_is_restored_as_it_was_at_a_moment(tmp_path: Path) -> None:
+    page, where = PAGE.read_text("utf-8"), programs()
+    folder, as_user = own_folder()
+    (wal := folder / "wal").mkdir(mode=0o777)
+    wal.chmod(0o777)
+    copy, port = folder / "base", free_port()
+
+    def said(name: str) -> str:
+        """Return the value that the page gives a setting."""
+        found = re.search(rf"^{name} = '(.*)'$", page, re.MULTILINE)
+        assert found
+        return found[1].replace("/backups/wal", str(wal))
+
+    def run(*command: str) -> None:
+        subprocess.run([*as_user, *command], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+
+    try:
+        with running("-c archive_mode=on") as server:
+            execute(f"{server}/postgres", f"ALTER SYSTEM SET archive_command = '{said('archive_command')}'")
+            execute(f"{server}/postgres", "SELECT pg_reload_conf()")
+            url = new_database(server)
+            operator = Operator(tmp_path / "data", DATABASE=url)
+            operator.add("alice")
+            run(str(where / "pg_basebackup"), "-d", f"{server}/postgres", "-D", str(copy), "-c", "fast")
+            operator.add("bob")
+            with closing(PostgresConnection(f"{server}/postgres")) as connection:
+                (moment,) = connection.run("SELECT CAST(clock_timestamp() AS text)").fetchone()
+            operator.add("carol")
+            with closing(PostgresConnection(f"{server}/postgres")) as connection:
+                (last,) = connection.run("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+            for _ in patiently():
+                if (wal / last).exists():
+                    break
+        settings = {"restore_command": said("restore_command"), "recovery_target_time": moment, "archive_mode": "off"}
+        with (copy / "postgresql.auto.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+            file.write("recovery_target_action = promote\n")
+        (copy / "recovery.signal").touch()
+        listen = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
+        control = (str(where / "pg_ctl"), "-D", str(copy), "-w", "-s", "-l", str(folder / "log"))
+        run(*control, "-o", listen, "start")
+        try:
+            again = Operator(
+                tmp_path / "again", DATABASE=f"postgresql://postgres@127.0.0.1:{port}/{url.rpartition('/')[2]}"
+            )
+            for _ in patiently():
+                if "ready to accept connections" in (folder / "log").read_text():
+                    break
+            listed = again.do("user", "list").splitlines()
+            assert [line.split()[0] for line in listed] == ["alice", "bob"]
+            assert again.do("check").startswith("no damage")
+        finally:
+            run(*control, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)

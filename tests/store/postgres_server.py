@@ -35,15 +35,20 @@ def programs() -> Path:
     return found[-1] if found else missing("PostgreSQL", "apt-get install postgresql")
 
 
+def own_folder() -> tuple[Path, list[str]]:
+    """A new folder of the user as whom PostgreSQL runs, and what runs a program as that user."""
+    folder = Path(tempfile.mkdtemp(prefix="twotick-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    if os.getuid() != 0:
+        return folder, []
+    shutil.chown(folder, "nobody")  # PostgreSQL refuses to run as root
+    return folder, ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+
 @contextmanager
 def running(options: str = "") -> Generator[str]:
     """A PostgreSQL in a folder of its own; the URL of its server, without a database."""
     where = programs()
-    folder = Path(tempfile.mkdtemp(prefix="twotick-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    as_user: list[str] = []
-    if os.getuid() == 0:  # which PostgreSQL refuses to run as
-        shutil.chown(folder, "nobody")
-        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    folder, as_user = own_folder()
     run = partial(subprocess.run, check=True, cwd=folder, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
     port = free_port()
     data = folder / "data"
@@ -70,11 +75,7 @@ def running(options: str = "") -> Generator[str]:
 def standby_of(server: str) -> Generator[list[int]]:
     """A synchronous standby of a PostgreSQL, without which it accepts nothing; its processes."""
     where, port = programs(), free_port()
-    folder = Path(tempfile.mkdtemp(prefix="twotick-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    as_user: list[str] = []
-    if os.getuid() == 0:
-        shutil.chown(folder, "nobody")
-        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    folder, as_user = own_folder()
     run = partial(subprocess.run, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     data = folder / "data"
     control = [*as_user, str(where / "pg_ctl"), "-D", str(data), "-w", "-s", "-l", str(folder / "log")]
