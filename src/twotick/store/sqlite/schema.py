@@ -546,7 +546,8 @@ def version(connection: sqlite3.Connection, file: Path | None) -> int:
         raise Damaged(f"{file} is not a database of Twotick")
     if found > len(STEPS):
         raise StoreError(
-            f"{file} was written by a newer version of Twotick (format {found}; this one knows {len(STEPS)})"
+            f"{file} was written by a newer version of Twotick (format {found}; this one knows {len(STEPS)}): install"
+            " that version, or restore a backup of this one"
         )
     return found
 
