@@ -54,6 +54,14 @@ def test_settings_change_at_once_and_a_bad_one_changes_nothing(operator: Configu
         )
         assert signs_up(where, "carol")
 
+        missing = str(operator.data / "none.pem")
+        operator.write(sign_up="closed", tls_certificate=missing, tls_key=missing)
+        ended = operator.run("reload")
+        assert (ended.returncode, ended.stdout) == (65, "")
+        assert f"there is no certificate {missing}" in ended.stderr
+        assert json.loads(server.stderr.readline())["event"] == "the new certificate cannot be used"
+        assert signs_up(where, "dora"), "the server would not start again with it, so nothing was changed"
+
         operator.write(sign_up="closed", max_devices="many", misspelt=1)
         ended = operator.run("reload")
         assert (ended.returncode, ended.stdout) == (64, "")  # the command reads the same settings

@@ -75,6 +75,7 @@ class Reloader:
             options, settings = self._load()
             check(options)
             loaded = None if self._certificate is None else self._certificate.load()
+            self._try_other_certificate(options)
         except TlsError as error:
             log.warning("the new certificate cannot be used", reason=str(error), effect="the old one stays in use")
             return Reloaded([str(error)], [], [])
@@ -94,6 +95,17 @@ class Reloader:
         if changed or after_restart:
             log.warning("the settings were loaded again", changed=changed, after_restart=after_restart)
         return Reloaded([], changed, after_restart)
+
+    def _try_other_certificate(self, options: ServerOptions) -> None:
+        """Look whether the certificate can be used that the settings name for the next start.
+
+        Raises:
+            TlsError: it cannot.
+        """
+        certificate, key = options.tls_certificate, options.tls_key
+        is_other = (certificate, key) != (self._options.tls_certificate, self._options.tls_key)
+        if certificate is not None and key is not None and is_other:
+            Certificate(certificate, key)
 
     def _use(self, options: ServerOptions) -> None:
         log.use_levels(options.log_level)
