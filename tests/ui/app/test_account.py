@@ -9,6 +9,8 @@ from tests.client.members import chatting
 from tests.ui.app.users import AppUser, app_user
 from twotick.client import NotAuthenticated, join
 from twotick.client.trust import tokens
+from twotick.server.awaiting import stored_answer
+from twotick.store import SetEmail
 from twotick.ui.app.app import AppOptions
 from twotick.ui.shell.login import new_login
 
@@ -77,6 +79,24 @@ async def test_the_app_closes_if_its_own_device_is_logged_out(home: Path) -> Non
             await alice.sees("It is this device: the app closes.")
             await alice.press("right", "enter")
             await alice.finds(lambda: tokens.logins() == [])
+
+
+async def test_e_mail_about_what_waits_is_ended_and_begun(home: Path) -> None:
+    async with chatting() as chat:
+        options = await signed_up(chat.address, home)
+        async with app_user(options) as alice:
+            await in_the_app(alice, chat.address)
+            await command(alice, "E-mail")
+            await alice.sees("no e-mail address is known of you")
+            assert await stored_answer(chat.server.ask, SetEmail(1, "alice@example.org")) is None
+            await command(alice, "E-mail")
+            await alice.sees("End the e-mail?", "It tells alice@example.org of messages that wait")
+            await alice.press("right", "enter")
+            await alice.sees("No e-mail comes any more.")
+            await command(alice, "E-mail")
+            await alice.sees("Get e-mail?")
+            await alice.press("right", "enter")
+            await alice.sees("E-mail comes when messages wait.")
 
 
 async def test_the_password_is_changed(home: Path) -> None:

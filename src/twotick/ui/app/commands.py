@@ -129,6 +129,7 @@ PEOPLE = (
 ACCOUNT = (
     Command("devices", "Devices", "List your devices, or log one out", "", "/devices", "", P.ACCOUNT),
     Command("password", "Change the password", "Of your account", "", "/password", "", P.ACCOUNT),
+    Command("email", "E-mail", "About messages that wait: get it, or none", "", "/email", "", P.ACCOUNT),
 )
 
 APP = (

@@ -1,4 +1,4 @@
-"""Actions on the own account: devices and the password (docs/protocol.md, rules 10.8 and 10.10)."""
+"""Actions on the own account: devices, the password and e-mail (docs/protocol.md, rules 10.8, 10.10 and 18.6)."""
 
 from textual.content import Content
 
@@ -13,7 +13,7 @@ from twotick.ui.texts import numeric_date, t
 
 
 class AccountActions:
-    """List and revoke devices; change the password."""
+    """List and revoke devices; change the password; get e-mail or none."""
 
     def __init__(self, screen: ActionScreen) -> None:
         self._screen = screen
@@ -58,3 +58,16 @@ class AccountActions:
             if others:
                 changed = t("The password is changed. Your devices on other machines are logged out.")
             self._screen.say(changed)
+
+    async def email(self) -> None:
+        """Show where the user is told by e-mail of messages that wait, and begin or end that."""
+        found = await self._screen.ask_server(self._session.digest())
+        if found is None:
+            return
+        question, yes = (t("End the e-mail?"), t("End it")) if found.wanted else (t("Get e-mail?"), t("Get it"))
+        where = for_screen(found.address, keep="")
+        text = t("It tells {address} of messages that wait for you, once a day at most.", address=where)
+        if await self._screen.show_dialog(ConfirmDialog(question, text, yes)) and await self._screen.succeeds(
+            self._session.digest(not found.wanted)
+        ):
+            self._screen.say(t("No e-mail comes any more.") if found.wanted else t("E-mail comes when messages wait."))

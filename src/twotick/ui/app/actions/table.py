@@ -71,6 +71,7 @@ class Actions:
             # the account
             "devices": _plain(account.devices),
             "password": _plain(account.password),
+            "email": _plain(account.email),
             # the app
             "details": _plain(details.toggle),
             "list": _plain(navigation.toggle_sidebar),

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 
 from twotick.client.errors import OutboxError, TwotickError
 from twotick.client.member.events import State
-from twotick.client.member.results import DeviceInfo, RecipientState
+from twotick.client.member.results import DeviceInfo, EmailDigest, RecipientState
 from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import WAITING, LocalMessage, now
 from twotick.ui.app.model.registry import ConversationRegistry
@@ -468,6 +468,10 @@ class ChatSession(ABC):
 
     async def change_password(self, old: str, new: str, *, revoke_others: bool) -> None:
         """Change the member's password, and log the devices on all other machines out if `revoke_others` is true."""
+        raise TwotickError(_NOT_FOR_GUESTS)
+
+    async def digest(self, wanted: bool | None = None) -> EmailDigest:
+        """Return where the member is told by e-mail of messages that wait, and whether; `wanted` changes that."""
         raise TwotickError(_NOT_FOR_GUESTS)
 
     # Presence

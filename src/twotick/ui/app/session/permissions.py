@@ -64,7 +64,7 @@ class Permission(Enum):
     PRESENCE = "presence"
     """Set the own presence, and see the presence of others."""
     ACCOUNT = "account"
-    """List and revoke the own devices, and change the password."""
+    """List and revoke the own devices, change the password, and get e-mail or none."""
 
 
 def is_allowed(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from twotick.client.errors import RequestRefused, TwotickError
 from twotick.client.member.messages import FileInfo, MemberMessage
-from twotick.client.member.results import DeviceInfo, RecipientState, Role, RoomInfo
+from twotick.client.member.results import DeviceInfo, EmailDigest, RecipientState, Role, RoomInfo
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
 from twotick.ui.app.model.conversations import LocalConversation
@@ -356,6 +356,11 @@ class MemberRequests(ChatSession):
         """See `ChatSession`."""
         with readable_errors():
             await (await self._server()).change_password(old, new, revoke_others=revoke_others)
+
+    async def digest(self, wanted: bool | None = None) -> EmailDigest:
+        """See `ChatSession`."""
+        with readable_errors():
+            return await (await self._server()).digest(wanted)
 
 
 def _near(messages: list[LocalMessage], place: Place, count: int) -> list[LocalMessage]:
