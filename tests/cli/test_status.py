@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def operator(tmp_path: Path) -> Operator:
-    operator = Operator(tmp_path / "data", METRICS_PORT="0")
+    operator = Operator(tmp_path / "data", METRICS_PORT="0", REQUESTS_MEMBER="2")
     operator.prepare("alice", "bob")
     return operator
 
@@ -93,6 +93,12 @@ def test_a_message_is_counted_and_no_metric_names_a_user(operator: Operator) -> 
         assert found["messages"] == {"accepted": 1, "delivered": 1, "failed": 0, "relayed": 0}
         assert (found["members"], found["ready"], found["warnings"], found["met_limits"]) == (2, True, [], [])
         assert "connections  2 of members, 0 of guests" in operator.do("status")
+        for number in range(3):
+            alice.write(b"SEARCH\nContent-length: 4\nId: s%d\n\nword" % number)
+            while f"Id: s{number}\n" not in answer(alice):  # after what became of the message
+                pass
+        status = operator.do("status")
+        assert re.search(r"^limit +alice met requests once .+ ago$", status, re.MULTILINE), status
         alice.close()
         bob.close()
         promtool("check", "metrics", stdin=text)

@@ -57,7 +57,8 @@ def print_status(found: dict[str, Any]) -> None:
         print(f"{'waiting':<12} the oldest message for {ago(time.time() - found['oldest_waiting'])}")
     for each in found.get("met_limits", ()):
         last = ago(time.time() - each["last"])
-        print(f"{'limit':<12} {each['who']} met {each['limit']} {each['times']} times, last {last} ago")
+        often = "once" if each["times"] == 1 else f"{each['times']} times, last"
+        print(f"{'limit':<12} {each['who']} met {each['limit']} {often} {last} ago")
     for each in found["warnings"]:
         print(f"\nWarning: {each['warning']}\n  {each['remedy']}")
 
