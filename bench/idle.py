@@ -9,10 +9,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import on_postgres
 from common import machine, median_and_range, run, say, table
 from peers import MOSQUITTO, NATS, NGIRCD, PROSODY, REDIS, TWOTICK
 from servers import MeasurementError, Program, RunningServer, cores, pinned, raise_file_limit, running
@@ -48,11 +51,13 @@ class Kind:
         label: its name in the table.
         program: the server.
         logins: returns the login steps of each of a user's connections, given the user's name.
+        memory: returns the resident bytes of the server.
     """
 
     label: str
     program: Program
     logins: Callable[[str], list[list[Step]]]
+    memory: Callable[[RunningServer], int] = RunningServer.memory
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,12 @@ def _redis(name: str) -> list[list[Step]]:
 def _members_command(port: int, folder: Path) -> list[str]:
     """Return the command of a Twotick whose data folder already has all users as members."""
     data = folder / "data"
-    store = SqliteStore(data, StoreLimits())
+    with closing(SqliteStore(data, StoreLimits())) as store:
+        _make_members(store)
+    return [sys.executable, "-m", "twotick", "serve", "--no-web", "--port", str(port), "--data", str(data)]
+
+
+def _make_members(store: SqliteStore) -> None:
     names = [*_names("first", _FIRST_USERS), *_names("user", max(USERS))]
     members = store.apply([AddMember(name, "", 0.0) for name in names])
     tokens: list[Request[Any]] = []
@@ -149,8 +159,10 @@ def _members_command(port: int, folder: Path) -> list[str]:
         assert isinstance(member, Member)
         tokens.append(AddToken(member.number, "main", token_digest(_token(name)), 0.0))
     store.apply(tokens)
-    store.close()
-    return [sys.executable, "-m", "twotick", "serve", "--no-web", "--port", str(port), "--data", str(data)]
+
+
+def _on_postgres_command(port: int, folder: Path) -> list[str]:
+    return on_postgres.command(port, folder, Path(__file__))
 
 
 def _names(beginning: str, count: int) -> list[str]:
@@ -161,6 +173,12 @@ KINDS = {
     "classic": Kind("Twotick, a guest with two connections", TWOTICK, _two_connections),
     "duplex": Kind("Twotick, a guest with one", TWOTICK, _duplex),
     "member": Kind("Twotick, a member", dataclasses.replace(TWOTICK, command=_members_command), _member),
+    "postgres": Kind(
+        "Twotick, a member, on PostgreSQL",
+        dataclasses.replace(on_postgres.ON_POSTGRES, command=_on_postgres_command),
+        _member,
+        memory=RunningServer.own_memory,
+    ),
     "nats": Kind("nats-server", NATS, _nats),
     "ngircd": Kind("ngircd", NGIRCD, _irc),
     "mosquitto": Kind("mosquitto", MOSQUITTO, _mqtt),
@@ -207,16 +225,16 @@ def expect(connection: socket.socket, answer: str, name: str) -> None:
         came += data
 
 
-def settled_memory(server: RunningServer) -> int:
+def settled_memory(read: Callable[[], int]) -> int:
     """Return the server's resident bytes, once they change by less than a thousandth in seven seconds.
 
     Raises:
         MeasurementError: they keep changing.
     """
-    before = server.memory()
+    before = read()
     for _ in range(_SETTLE_LOOKS):
         time.sleep(_SETTLE_SECONDS)
-        memory = server.memory()
+        memory = read()
         if abs(memory - before) <= _SETTLED * before:
             return memory
         before = memory
@@ -239,9 +257,10 @@ def measure_once(kind: Kind, users: Sequence[int], core: int) -> list[Level]:
     names = iter(_names("user", max(users)))
     connected = _FIRST_USERS
     with running(kind.program, core) as server:
+        memory_now = partial(kind.memory, server)
         try:
             connections += log_in(server, kind, _names("first", _FIRST_USERS))
-            before = settled_memory(server)
+            before = settled_memory(memory_now)
             for number in sorted(users):
                 new = list(itertools.islice(names, number - connected))
                 connected = number
@@ -249,7 +268,7 @@ def measure_once(kind: Kind, users: Sequence[int], core: int) -> list[Level]:
                 connections += log_in(server, kind, new)
                 took = time.perf_counter() - began
                 used, own = (server.cpu() - cpu) / len(new) * 1e6, time.process_time() - own
-                memory = (settled_memory(server) - before) / (number - _FIRST_USERS)
+                memory = (settled_memory(memory_now) - before) / (number - _FIRST_USERS)
                 levels.append(Level(number, memory, len(new) / took, used, own / took))
             if not all(map(still_there, connections)):
                 raise MeasurementError("the server closed connections of users who did nothing")
@@ -323,7 +342,11 @@ def main() -> None:
         "--users", nargs="+", type=int, default=USERS, metavar="NUMBER", help=f"more than {_FIRST_USERS}"
     )
     parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--prepare", type=int, help=argparse.SUPPRESS)  # see on_postgres.command
     options = parser.parse_args()
+    if options.prepare:
+        on_postgres.prepare(options.prepare, _make_members)
+        return
     print(machine(), describe(measure(options.servers, options.users, options.runs)), sep="\n\n")
 
 

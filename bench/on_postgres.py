@@ -5,7 +5,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -40,13 +40,19 @@ class Cost:
     database: float
 
 
-def _command(port: int, folder: Path) -> list[str]:
-    """Return the command that starts PostgreSQL, makes the members, and becomes Twotick."""
+def command(port: int, folder: Path, script: Path = Path(__file__)) -> list[str]:
+    """Return the command that starts PostgreSQL, makes the members, and becomes Twotick.
+
+    Args:
+        port: Twotick's port.
+        folder: the folder for all data.
+        script: makes the members when it is called with `--prepare` and the port of PostgreSQL.
+    """
     database = folder / "postgres"
     own = int(folder.stat().st_ino) % 20_000 + 30_000  # a port that is probably free; else the server does not start
     start = start_postgres(own, folder)
     url = f"postgresql://bench@127.0.0.1:{own}/twotick"
-    prepare = f"{sys.executable} {Path(__file__).resolve()} --prepare {own}"
+    prepare = f"{sys.executable} {script.resolve()} --prepare {own}"
     ready = f"until {postgres_program('pg_isready')} -q -h 127.0.0.1 -p {own}; do sleep 0.1; done"
     serve = f"{sys.executable} -m twotick serve --no-web --port {port} --database {url}"
     return [
@@ -56,16 +62,16 @@ def _command(port: int, folder: Path) -> list[str]:
     ]
 
 
-def _prepare(port: int) -> None:
+def prepare(port: int, make: Callable[[PostgresStore], None] = make_members) -> None:
     """Make a database with the members."""
     server = f"postgresql://bench@127.0.0.1:{port}"
     with closing(PostgresConnection(f"{server}/postgres")) as connection:
         connection.script("CREATE DATABASE twotick ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
     with closing(PostgresStore(f"{server}/twotick", StoreLimits())) as store:
-        make_members(store)
+        make(store)
 
 
-ON_POSTGRES = Program("on PostgreSQL", _command, postgres_version, "postgresql")
+ON_POSTGRES = Program("on PostgreSQL", command, postgres_version, "postgresql")
 _ON_SQLITE = PEERS["twotick"].program
 
 
@@ -140,7 +146,7 @@ def main() -> None:
     parser.add_argument("--prepare", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.prepare:
-        _prepare(options.prepare)
+        prepare(options.prepare)
         return
     began = time.monotonic()
     print(machine((ON_POSTGRES,)), describe(measure(options.in_flight, options.runs)), sep="\n\n")

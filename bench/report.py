@@ -73,7 +73,7 @@ PARTS = {
     "irc": Part(irc.report, (peers.NGIRCD,)),
     "waiting": Part(waiting.report, [stored_peers.PEERS[name].program for name in waiting.COMPARED[1:]]),
     "neighbours": Part(neighbours.report),
-    "idle": Part(_idle, peers.PEERS),
+    "idle": Part(_idle, (*peers.PEERS, on_postgres.ON_POSTGRES)),
     "web": Part(web.report),
     "publish": Part(publish.report),
     "page": Part(page.report),

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 """The folder of this Python's `twotick` command."""
 
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = resource.getpagesize()
@@ -72,7 +72,11 @@ class RunningServer:
 
     def memory(self) -> int:
         """Return the resident bytes."""
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self.processes())
+        return sum(map(_resident, self.processes()))
+
+    def own_memory(self) -> int:
+        """Return the resident bytes of the process alone, without its children."""
+        return _resident(self.pid)
 
     def processes(self) -> list[int]:
         """Return the process and all its descendants."""
@@ -81,6 +85,10 @@ class RunningServer:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += map(int, children.read_text().split())
         return found
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
 
 
 def _stat(pid: int) -> list[str]:
