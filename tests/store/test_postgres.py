@@ -34,14 +34,18 @@ from tests.store.helpers import NOW, Asker
 from tests.store.postgres_asker import PostgresAsker
 from tests.store.postgres_server import execute
 from twotick import admin
+from twotick.server.secrets import token_digest
 from twotick.store import (
     Acknowledge,
+    AddDelayed,
     AddMember,
     Appended,
+    DelayedMessage,
     Duplicate,
     Fetch,
     FindDatabaseState,
     FindMember,
+    ListDelayed,
     MarkRead,
     Member,
     OpenDevice,
@@ -645,6 +649,13 @@ async def write_as_classic_guests(here: str, there: str) -> None:
         await writer.wait_closed()
 
 
+def delayed_message(store: PostgresStore) -> DelayedMessage:
+    """Add a bot; return a message of it whose time has come."""
+    token = admin.add_bot(store, "cron", ["bob"], [])
+    number = admin.find_bot(store, "cron").number
+    return DelayedMessage(number, b"bob", b"d1", b"", 1.0, "main", token_digest(token), b"", b"delayed")
+
+
 async def test_two_servers_serve_one_database(new_database: NewDatabase, tmp_path: Path):
     """One of them is killed, and the bus as well: nothing is lost, and nothing comes twice."""
     url = new_database()
@@ -653,6 +664,7 @@ async def test_two_servers_serve_one_database(new_database: NewDatabase, tmp_pat
         for name in "alice", "bob":
             admin.add(store, name, b"a password")
             tokens[name] = await asyncio.to_thread(admin.new_token, store, name, "laptop")
+        bot = await asyncio.to_thread(delayed_message, store)
     with nats_server.running(tmp_path) as nats, ExitStack() as stack:
         bus = ("--bus", f"nats://127.0.0.1:{nats.port}")
         a, b = (stack.enter_context(serving(url, tmp_path / name, *bus)) for name in "ab")
@@ -674,10 +686,14 @@ async def test_two_servers_serve_one_database(new_database: NewDatabase, tmp_pat
             servers = json.loads(ended.stdout)["servers"]
             assert [len(servers), sum(each["devices"] for each in servers)] == [2, 2]
             reading = asyncio.create_task(read())
+            with closing(PostgresStore(url, StoreLimits(), exclusive=False)) as store:
+                await asyncio.to_thread(store.ask, AddDelayed(bot))  # which one of the servers sends, once
+                while await asyncio.to_thread(store.ask, ListDelayed(bot.member)):
+                    await asyncio.sleep(0.1)
             for text, failing in (("1", None), ("2", nats), ("3", a[0])):
                 if failing is not None:
                     failing.kill()
                 receipt = await alice.send("bob", text)
                 await receipt.delivered()
             reading.cancel()
-        assert got == ["1", "2", "3"]
+        assert got == ["delayed", "1", "2", "3"]
