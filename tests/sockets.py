@@ -23,6 +23,9 @@ from twotick.wire import MALFORMED_USERNAME, Frame, HeadCache, Parser, Side, reg
 PATIENCE = 60.0
 """Seconds after which something that should happen has failed to."""
 
+_PAUSE = 0.01
+"""Seconds between two looks."""
+
 
 class ServerProcess:
     """A server in a process of its own.
@@ -239,7 +242,8 @@ def serving(limits: ServerLimits, **options: str | int) -> Generator[ServerProce
 
 
 def patiently() -> Iterator[None]:
-    """Try again and again, but not for ever."""
+    """Try again and again, but not for ever, and with pauses that leave the processor to what is waited for."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         yield
+        time.sleep(_PAUSE)
