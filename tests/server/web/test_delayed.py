@@ -74,6 +74,14 @@ def test_what_is_published_with_a_delay_is_sent_at_its_time_as_the_bot(program: 
     assert program.entries()[before].peer == b"one"
 
 
+def test_many_may_come_at_once(program: Program) -> None:
+    before = len(program.entries())
+    for number in range(40):
+        assert program.ask("/bob", str(number), bot="one", delay="1h")[0] == 200
+    let_come(program)
+    assert sorted(program.got()[before:], key=int) == [str(number) for number in range(40)]
+
+
 def test_what_comes_again_is_sent_once(program: Program) -> None:
     before = len(program.entries())
     found = [program.ask("/bob", "once", bot="one", delay=delay, idempotency_key="job-7")[2] for delay in ("1h", "2h")]

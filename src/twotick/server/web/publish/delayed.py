@@ -63,8 +63,12 @@ class DelayedSender:
     async def _send_all(self) -> None:
         try:
             found = await self._ask(FindDue(self._host.clock(), _AT_ONCE))
-            for each in [] if isinstance(found, StoreError) else found:
+            if isinstance(found, StoreError):
+                return
+            for each in found:
                 await self._send(each)
+            if len(found) == _AT_ONCE:
+                self._next = 0.0  # there may be more
         except Exception as error:  # a defect must not end it
             self._loop.call_exception_handler({"message": "delayed messages cannot be sent", "exception": error})
 
