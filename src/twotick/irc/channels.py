@@ -5,7 +5,8 @@ from typing import Final
 
 from twotick.irc.answers import QUESTION, Steps
 from twotick.irc.capabilities import Cap
-from twotick.irc.messages import remember, tags_of, take_forward
+from twotick.irc.lines import tags_of
+from twotick.irc.messages import remember, take_forward
 from twotick.irc.session import IrcSession
 from twotick.irc.wire import MOST_LINE, IrcMessage, matches, write_line
 from twotick.wire import Head, Verb, frame, is_name, is_room

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from twotick.irc import channels, history, messages, queries, registration
+from twotick.irc import channels, history, messages, multiline, queries, registration
 from twotick.irc.session import IrcCommand, IrcPlace, IrcSession
 from twotick.wire import Head, Verb
 
@@ -19,7 +19,7 @@ COMMANDS: Final[dict[bytes, IrcCommand]] = {
     b"PRIVMSG": IrcCommand(messages.privmsg, passes=True),
     b"NOTICE": IrcCommand(messages.notice, passes=True),
     b"TAGMSG": IrcCommand(messages.tagmsg, passes=True),
-    b"BATCH": IrcCommand(messages.batch, 1, passes=True),
+    b"BATCH": IrcCommand(multiline.batch, 1, passes=True),
     b"REDACT": IrcCommand(messages.redact, 2, members=True),
     b"JOIN": IrcCommand(channels.join, 1),
     b"PART": IrcCommand(channels.part, 1),

@@ -7,7 +7,8 @@ from typing import Final
 from twotick.irc.answers import QUESTION, IrcAnswer, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.channels import event_lines, marker_line
-from twotick.irc.messages import message_lines, reference, tag_time
+from twotick.irc.lines import message_lines, tag_time
+from twotick.irc.messages import reference
 from twotick.irc.session import IrcSession
 from twotick.irc.wire import IrcMessage, write_line
 from twotick.wire import Frame, Head, Verb, frame, is_name, is_room, read_number

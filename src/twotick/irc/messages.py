@@ -1,30 +1,25 @@
-"""Messages, both ways: PRIVMSG, NOTICE, TAGMSG and REDACT to SENDs, and FORWARDs to lines."""
+"""Messages, both ways: PRIVMSG, NOTICE, TAGMSG and REDACT to SENDs, and what becomes of them; FORWARDs to lines."""
 
-import re
-from datetime import UTC, datetime
 from typing import Final
 
-from twotick.irc import capabilities
 from twotick.irc.answers import SentMessage
 from twotick.irc.capabilities import Cap
+from twotick.irc.lines import (
+    ACTION,
+    CLIENT_TAG,
+    MOST_CLIENT_TAGS,
+    lines_of,
+    message_lines,
+    reaction_lines,
+    tag_time,
+    tags_of,
+    time_tag,
+)
 from twotick.irc.session import IrcSession
-from twotick.irc.wire import MOST_LINE, IrcMessage, escape_tag, split_text, write_line
+from twotick.irc.wire import IrcMessage, escape_tag, write_line
 from twotick.wire import GivenHead, Head, Verb, frame, is_identifier, is_name, is_room, read_number
 
 _MOST_TARGETS: Final = 4
-_MOST_LINES: Final = 10
-"""Lines of a message that are shown to a client that cannot take several as one."""
-_MOST_CLIENT_TAGS: Final = 1024
-_MOST_CUTS: Final = 100
-_TAGGED: Final = Cap.SERVER_TIME | Cap.MESSAGE_TAGS | Cap.ACCOUNT_TAG
-"""The capabilities for which a message has tags."""
-
-_SPECIAL: Final = re.compile(rb"[\x00\x01\r\n\x80-\xff]")
-"""What a text cannot have to be a line as it is."""
-
-_NEWLINES: Final = re.compile(rb"\r\n|\r|\n")
-_ACTION: Final = b"\x01ACTION "
-_CLIENT_TAG: Final = re.compile(rb"\+[A-Za-z0-9./-]{1,64}(=[^\x00\r\n; ]*)?")
 _OWN_TAGS: Final = frozenset([b"+typing", b"+draft/typing"])
 _REPLY_TAGS: Final = (b"+reply", b"+draft/reply")
 
@@ -61,12 +56,12 @@ def _send_text(session: IrcSession, message: IrcMessage) -> None:
         return
     headers: dict[bytes, bytes] = {}
     if text.startswith(b"\x01"):
-        if not text.startswith(_ACTION):
+        if not text.startswith(ACTION):
             if not _is_told(session, message.command):
                 return
             session.fail(message.command, b"CTCP_NOT_PASSED_ON", message.params[0], b"CTCP is not passed on here")
             return
-        text = text.removeprefix(_ACTION).removesuffix(b"\x01")
+        text = text.removeprefix(ACTION).removesuffix(b"\x01")
         headers[b"x-irc"] = b"action"
     send_body(session, message, message.params[0], text, headers)
 
@@ -93,9 +88,9 @@ def send_body(
     if reply := reference(next((message.tags[tag] for tag in _REPLY_TAGS if tag in message.tags), b"")):
         headers[b"reply-to"] = reply
     tags = _client_tags(session, message)
-    if len(tags) > _MOST_CLIENT_TAGS:
+    if len(tags) > MOST_CLIENT_TAGS:
         if _is_told(session, message.command):
-            session.numeric(b"417", b"Input line was too long: at most %d bytes of tags go along" % _MOST_CLIENT_TAGS)
+            session.numeric(b"417", b"Input line was too long: at most %d bytes of tags go along" % MOST_CLIENT_TAGS)
         return
     if tags:
         headers[b"x-irc-tags"] = tags
@@ -131,15 +126,7 @@ def _client_tags(session: IrcSession, message: IrcMessage) -> bytes:
         for name, value in message.tags.items()
         if name.startswith(b"+") and name not in _OWN_TAGS and not (name in _REPLY_TAGS and reference(value))
     ]
-    return b";".join(tag for tag in tags if _CLIENT_TAG.fullmatch(tag))
-
-
-def _clean_tags(text: bytes) -> bytes:
-    """Return the tags in a header, which any client can have written, that may go into a line."""
-    if len(text) > _MOST_CLIENT_TAGS:
-        return b""
-    kept = [tag for tag in text.split(b";") if _CLIENT_TAG.fullmatch(tag)]
-    return b";".join(kept).decode("utf-8", "ignore").encode()
+    return b";".join(tag for tag in tags if CLIENT_TAG.fullmatch(tag))
 
 
 def _send(
@@ -312,10 +299,10 @@ def _confirm(session: IrcSession, identifier: bytes, sent: SentMessage) -> None:
     lines: list[bytes] = []
     if sent.command == b"REDACT":
         reason = [sent.headers[b"x-irc-reason"]] if b"x-irc-reason" in sent.headers else []
-        tags = _time_tag(session, sent.time)
+        tags = time_tag(session, sent.time)
         lines = [write_line(session.source, b"REDACT", sent.target, sent.tags, *reason, tags=tags)]
     elif session.caps & Cap.ECHO and sent.command == b"TAGMSG":
-        lines = _reaction_lines(
+        lines = reaction_lines(
             session, session.name, sent.target, identifier, sent.headers | {b"time": sent.time}, sent.body
         )
     elif session.caps & Cap.ECHO:
@@ -368,318 +355,8 @@ def remember(session: IrcSession, head: Head, target: bytes) -> None:
     session.recent.append((tag_time(session, head.headers), key, int(head.seq)))
 
 
-def message_lines(session: IrcSession, head: Head, body: bytes, target: bytes) -> list[bytes]:
-    """Return the lines of a FORWARD that is no event."""
-    headers = head.headers
-    time = accepted_time(headers)
-    is_member = session.caps & Cap.ACCOUNT_TAG != 0 and (is_room(target) or session.place.is_member(head.key))
-    is_member = is_member and b"guest" not in headers
-    tags = tags_of(session, head.name, head.id, time, headers, is_member=is_member)
-    if len(headers) == 1 and time:  # nearly every message
-        return lines_of(session, head.name, target, body, headers, tags)
-    source = session.source_of(head.name)
-    if b"deletes" in headers:
-        return _deletion_lines(session, source, target, head, tags)
-    if b"reacts-to" in headers:
-        return _reaction_lines(session, head.name, target, head.id, headers, body)
-    if b"pins" in headers or b"unpins" in headers:
-        words = b"pinned" if b"pins" in headers else b"unpinned"
-        return lines_of(session, head.name, target, b"* %b a message" % words, {b"x-irc": b"notice"}, tags)
-    if b"deleted" in headers:
-        return lines_of(session, head.name, target, b"* deleted a message", {b"x-irc": b"notice"}, tags)
-    if b"edits" in headers:
-        body = b"* edited: " + body
-    return lines_of(session, head.name, target, _with_file(headers, body), headers, tags)
-
-
-def _with_file(headers: dict[bytes, bytes], body: bytes) -> bytes:
-    """Return a body, and what it says of its file."""
-    if b"file-name" in headers:
-        described = b"[file: %b, %b bytes]" % (headers[b"file-name"], headers.get(b"file-size", b"?"))
-        return b"%b\n%b" % (described, body) if body else described
-    kind = headers.get(b"content-type", b"")
-    if kind and not kind.lower().startswith(b"text/"):
-        return b"[%b, %d bytes]" % (kind, len(body))
-    return body
-
-
-def _about(sender: bytes, reference: bytes) -> bytes:
-    """Return the msgid of the message that another one of this sender changes."""
-    name, _, identifier = reference.rpartition(b" ")
-    return escape_tag(b"%b.%b" % (name.strip() or sender, identifier))
-
-
-def _deletion_lines(session: IrcSession, source: bytes, target: bytes, head: Head, tags: bytes) -> list[bytes]:
-    if session.caps & Cap.REDACTION:
-        reason = (
-            [head.headers[b"x-irc-reason"].decode("utf-8", "ignore").encode()]
-            if b"x-irc-reason" in head.headers
-            else []
-        )
-        return [write_line(source, b"REDACT", target, _about(head.name, head.headers[b"deletes"]), *reason, tags=tags)]
-    return lines_of(session, head.name, target, b"* deleted a message", {b"x-irc": b"notice"}, tags)
-
-
-def _reaction_lines(
-    session: IrcSession, sender: bytes, target: bytes, identifier: bytes, headers: dict[bytes, bytes], body: bytes
-) -> list[bytes]:
-    if not session.caps & Cap.MESSAGE_TAGS:
-        return []
-    about = _about(sender, headers[b"reacts-to"])
-    tag = b"+draft/react=" + escape_tag(body.decode("utf-8", "replace").encode()) if body else b"+draft/unreact"
-    own = b"%b;+draft/reply=%b;+reply=%b" % (tag, about, about)
-    time = accepted_time(headers)
-    base = tags_of(session, sender, identifier, time, {}, is_member=is_room(target))
-    return [write_line(session.source_of(sender), b"TAGMSG", target, tags=b";".join(filter(None, [base, own])))]
-
-
-def accepted_time(headers: dict[bytes, bytes]) -> bytes:
-    """Return when the server has taken a message, as frames have it (rule 9.7); of one that is deleted, when it was."""
-    return headers.get(b"accepted") or headers.get(b"time") or headers.get(b"deleted", b"")
-
-
-def tag_time(session: IrcSession, headers: dict[bytes, bytes]) -> bytes:
-    """Return the time of a message as tags have it."""
-    return _valid_time(session, accepted_time(headers))
-
-
-_TIME: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
-
-
-def _valid_time(session: IrcSession, time: bytes) -> bytes:
-    """Return a time; now, if it is none, or is to come: servers once told only what any client had written."""
-    if _TIME.fullmatch(time):
-        now = session.place.time()
-        return min(time, now)
-    try:
-        parsed = datetime.fromisoformat(time.decode("ascii")).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return session.place.time()
-    text = parsed.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
-    return min(text, session.place.time())
-
-
-def _time_tag(session: IrcSession, time: bytes) -> bytes:
-    return b"time=" + _valid_time(session, time) if session.caps & Cap.SERVER_TIME else b""
-
-
-def tags_of(
-    session: IrcSession, sender: bytes, identifier: bytes, time: bytes, headers: dict[bytes, bytes], *, is_member: bool
-) -> bytes:
-    """Return the tags of a message, as they are written."""
-    caps = session.caps
-    if not caps & _TAGGED:
-        return b""
-    tags: list[bytes] = []
-    if caps & Cap.SERVER_TIME:
-        tags.append(b"time=" + _valid_time(session, time))
-    if caps & Cap.MESSAGE_TAGS:
-        if identifier:
-            tags.append(b"msgid=%b.%b" % (sender, identifier))
-        if b"reply-to" in headers:
-            name, _, about = headers[b"reply-to"].rpartition(b" ")
-            if is_identifier(about):
-                answered = b"%b.%b" % (name.strip() or sender, about)
-                tags.append(b"+draft/reply=%b;+reply=%b" % (escape_tag(answered), escape_tag(answered)))
-        if b"x-irc-tags" in headers and (own := _clean_tags(headers[b"x-irc-tags"])):
-            tags.append(own)
-    if caps & Cap.ACCOUNT_TAG and is_member:
-        tags.append(b"account=" + sender)
-    return b";".join(tags)
-
-
-def lines_of(
-    session: IrcSession, sender: bytes, target: bytes, body: bytes, headers: dict[bytes, bytes], tags: bytes
-) -> list[bytes]:
-    """Return the lines of a text: as many as it takes, none of which anything in the text can end.
-
-    Args:
-        session: the session.
-        sender: who has written it.
-        target: where it was sent.
-        body: the text.
-        headers: its headers.
-        tags: the tags of the message, as they are written.
-    """
-    kind = headers.get(b"x-irc", b"")
-    command = b"NOTICE" if kind == b"notice" else b"PRIVMSG"
-    source = session.source_of(sender)
-    stamp = _stamp(session, headers)
-    room = MOST_LINE - len(source) - len(target) - len(command) - 5
-    if not stamp and not kind and body and len(body) <= room and not _SPECIAL.search(body):
-        line = b":%b PRIVMSG %b :%b\r\n" % (source, target, body)
-        return [b"@%b %b" % (tags, line) if tags else line]
-    texts = _texts(body, headers.get(b"x-irc-cuts", b""))
-    if stamp:
-        texts[0] = stamp + texts[0][0], False
-    if kind == b"action" and len(texts) == 1 and len(texts[0][0]) < room - len(_ACTION):
-        return [write_line(source, command, target, b"%b%b\x01" % (_ACTION, texts[0][0]), tags=tags)]
-    pieces = [
-        (piece, concat or number > 0) for text, concat in texts for number, piece in enumerate(split_text(text, room))
-    ]
-    if len(pieces) > 1 and session.caps & Cap.MULTILINE and session.caps & Cap.BATCH:
-        return _batch_lines(session, source, command, target, pieces, tags)
-    pieces = [each for each in pieces if each[0]] or pieces[:1]
-    if len(pieces) > _MOST_LINES:
-        left = len(pieces) - _MOST_LINES
-        pieces = [*pieces[:_MOST_LINES], (b"... (%d more lines)" % left, False)]
-    later = b";".join(tag for tag in tags.split(b";") if not tag.startswith(b"msgid="))
-    return [
-        write_line(source, command, target, piece or b" ", tags=tags if not number else later)
-        for number, (piece, _) in enumerate(pieces)
-    ]
-
-
-def _batch_lines(
-    session: IrcSession, source: bytes, command: bytes, target: bytes, pieces: list[tuple[bytes, bool]], tags: bytes
-) -> list[bytes]:
-    """Return a message of several lines as a batch (draft/multiline)."""
-    reference_ = session.new_id()
-    inside = b"batch=" + reference_
-    lines = [write_line(source, b"BATCH", b"+" + reference_, b"draft/multiline", target, tags=tags)]
-    for piece, concat in pieces:
-        tag = inside + b";draft/multiline-concat" if concat else inside
-        lines.append(write_line(source, command, target, piece, tags=tag))
-    lines.append(write_line(session.place.server, b"BATCH", b"-" + reference_))
-    return lines
-
-
-def _texts(body: bytes, cuts: bytes) -> list[tuple[bytes, bool]]:
-    """Return the lines of a body: UTF-8, without what would control a client.
-
-    Args:
-        body: the body.
-        cuts: where its sender has cut lines, as the header has it, which any client can have written.
-
-    Returns:
-        The lines, each with whether it goes on with the one before it.
-    """
-    places = [int(word) for word in cuts.split(b",")[:_MOST_CUTS] if word.isdigit() and len(word) < 9]
-    texts: list[tuple[bytes, bool]] = []
-    start = 0
-    for end in [*sorted(place for place in places if 0 < place < len(body)), len(body)]:
-        if end > start or not texts:
-            lines = _NEWLINES.split(_clean(body[start:end]))
-            texts += [(line, bool(texts) and not number) for number, line in enumerate(lines)]
-            start = end
-    while len(texts) > 1 and not texts[-1][0]:
-        texts.pop()
-    return texts
-
-
-def _clean(body: bytes) -> bytes:
-    if not body.isascii():
-        body = body.decode("utf-8", "replace").encode()
-    return body.translate(None, b"\x00\x01")
-
-
-def _stamp(session: IrcSession, headers: dict[bytes, bytes]) -> bytes:
-    """Return when a message was sent that was missed, for a client that is not told times."""
-    if session.caps & Cap.SERVER_TIME:
-        return b""
-    time = accepted_time(headers)
-    if time >= session.place.recently or not _TIME.fullmatch(time):
-        return b""
-    sent = datetime.fromisoformat(time.decode("ascii"))
-    return sent.strftime("[%m-%d %H:%M UTC] ").encode()
-
-
 def take_typing(session: IrcSession, head: Head, _body: bytes) -> None:
     """Take TYPING: show it to clients that can."""
     if session.live and session.caps & Cap.MESSAGE_TAGS:
         target = head.headers.get(b"to", session.name)
         session.out.append(write_line(session.source_of(head.name), b"TAGMSG", target, tags=b"+typing=active"))
-
-
-# Messages of several lines (draft/multiline)
-
-
-class Multiline:
-    """A batch that the client has opened.
-
-    Attributes:
-        reference: its name.
-        target: the recipient.
-        opening: the line that has opened it.
-        size: the bytes so far.
-    """
-
-    __slots__ = ("_cuts", "_has_failed", "_lines", "_parts", "opening", "reference", "size", "target")
-
-    def __init__(self, reference: bytes, target: bytes, opening: IrcMessage) -> None:
-        self.reference = reference
-        self.target = target
-        self.opening = opening
-        self.size = 0
-        self._parts: list[bytes] = []
-        self._cuts: list[int] = []
-        self._lines = 0
-        self._has_failed = False
-
-    def add(self, session: IrcSession, message: IrcMessage) -> None:
-        """Add a line."""
-        if self._has_failed:
-            return
-        problem = self._problem(message)
-        if problem:
-            self._has_failed = True
-            self._parts.clear()
-            code, text = problem
-            session.fail(b"BATCH", code, *text)
-            return
-        concat = b"draft/multiline-concat" in message.tags
-        if self._lines > 1 and not concat:
-            self._parts.append(b"\n")
-        elif concat:
-            self._cuts.append(sum(map(len, self._parts)))
-        self._parts.append(message.params[1])
-        self.opening.command = message.command
-
-    def _problem(self, message: IrcMessage) -> tuple[bytes, tuple[bytes, ...]] | None:
-        if message.tags[b"batch"] != self.reference:
-            return b"MULTILINE_INVALID", (b"A line is of another batch",)
-        if message.params[0].lower() != self.target.lower():
-            return b"MULTILINE_INVALID_TARGET", (self.target, message.params[0], b"The lines have different targets")
-        if len(message.params) < 2:
-            return b"MULTILINE_INVALID", (b"A line has no text",)
-        text = message.params[1]
-        if not text and b"draft/multiline-concat" in message.tags:
-            return b"MULTILINE_INVALID", (b"A line that is added to another has no text",)
-        self.size += len(text) + 1
-        self._lines += 1
-        if self.size > capabilities.MULTILINE_BYTES:
-            return b"MULTILINE_MAX_BYTES", (b"%d" % capabilities.MULTILINE_BYTES, b"The message is too long")
-        if self._lines > capabilities.MULTILINE_LINES:
-            return b"MULTILINE_MAX_LINES", (b"%d" % capabilities.MULTILINE_LINES, b"The message has too many lines")
-        return None
-
-    def close(self, session: IrcSession) -> None:
-        """Send what has come."""
-        if self._has_failed:
-            return
-        body = b"".join(self._parts)
-        if not body.strip():
-            session.fail(b"BATCH", b"MULTILINE_INVALID", b"The message is blank")
-            return
-        cuts = b",".join(b"%d" % cut for cut in self._cuts[:_MOST_CUTS])
-        send_body(session, self.opening, self.target, body, {b"x-irc-cuts": cuts} if cuts else {})
-
-
-def batch(session: IrcSession, message: IrcMessage) -> None:
-    """BATCH: open or close a message of several lines."""
-    word = message.params[0]
-    opened: Multiline | None = session.multiline
-    if word.startswith(b"-") and opened is not None and opened.reference == word[1:]:
-        session.multiline = None
-        session.current = session.response_to(opened.opening) or session.current
-        opened.close(session)
-    elif word.startswith(b"+") and len(word) > 1 and message.param(1) == b"draft/multiline" and opened is None:
-        if not session.caps & Cap.MULTILINE or not message.param(2):
-            session.fail(b"BATCH", b"MULTILINE_INVALID", b"Name the recipient, and ask for the capability first")
-            return
-        session.multiline = Multiline(word[1:], message.params[2], message)
-        if session.current is not None:
-            session.current.waiting += 1  # the end of the batch is what is answered
-            session.current = None
-    else:
-        session.fail(b"BATCH", b"INVALID_REFTAG" if opened else b"UNKNOWN_TYPE", word, b"There is no such batch")
