@@ -50,6 +50,7 @@ from twotick.store import (
     Member,
     OpenDevice,
     Request,
+    SetProfile,
     StoreError,
     StoreLimits,
 )
@@ -273,6 +274,53 @@ def test_it_goes_on_after_its_connection_was_ended(new_database: NewDatabase):
             " AND datname = current_database()",
         )
         assert store.ask(FindMember("alice")) == Member(1, "alice", "")
+
+
+def test_a_connection_on_which_nothing_can_be_undone_is_given_up(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    """Else its transaction would stay open, and keep the locks for which all servers wait."""
+    with closing(PostgresStore(new_database(), StoreLimits())) as store, monkeypatch.context() as patched:
+        broken: Any = store._database.connection  # pyright: ignore[reportPrivateUsage]
+        script = PostgresConnection.script
+
+        def confused(self: PostgresConnection, statements: str) -> None:
+            if self is broken and statements != "BEGIN":
+                raise asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+            script(self, statements)
+
+        patched.setattr(PostgresConnection, "script", confused)
+        with pytest.raises(KeyError):
+            store.apply([AddMember("alice", "", NOW), "nonsense"])  # type: ignore[list-item]
+        assert broken.is_closed
+        store.apply([AddMember("alice", "", NOW)])
+
+
+def test_a_connection_that_breaks_after_a_transaction_has_begun_is_not_replaced_within_it(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    """What follows would be kept in pieces, each by itself, and without locks."""
+    with closing(PostgresStore(new_database(), StoreLimits())) as store, monkeypatch.context() as patched:
+        first: Any = store._database.connection  # pyright: ignore[reportPrivateUsage]
+        begin, run = PostgresConnection.begin, PostgresConnection.run
+        begun: list[PostgresConnection] = []
+
+        def breaking(self: PostgresConnection, *, reading: bool = False) -> None:
+            begin(self, reading=reading)
+            begun.append(self)
+            if self is first and not self.is_closed:
+                inner: Any = self
+                inner._inner.terminate()
+                inner._run(asyncio.sleep(0))
+
+        def checked(self: PostgresConnection, statement: str, parameters: Any = ()) -> Any:
+            assert "FOR NO KEY" not in statement or self is begun[-1]
+            return run(self, statement, parameters)
+
+        patched.setattr(PostgresConnection, "begin", breaking)
+        patched.setattr(PostgresConnection, "run", checked)
+        store.apply([AddMember("alice", "", NOW), SetProfile(1, "Al", None)])
+        assert len(begun) > 1
 
 
 def test_a_commit_that_did_not_wait_for_the_standby_is_a_failure(

@@ -199,7 +199,7 @@ class PostgresDatabase:
         try:
             if not self._connection.is_closed:
                 self._connection.script("ROLLBACK")
-        except (asyncpg.PostgresError, *LOST):
+        except Exception:  # whatever it is: the end of the connection undoes it as well, and frees its locks
             self._drop()
 
     def changed(self) -> bool:

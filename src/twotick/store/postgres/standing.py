@@ -1,9 +1,9 @@
 """How a database on PostgreSQL is, for its operator."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from twotick.store.port import DatabaseState, Standby
-from twotick.store.postgres.connection import PostgresConnection
 
 _STATE: Final = (
     "SELECT current_setting('server_version'), pg_database_size(current_database()),"
@@ -16,15 +16,15 @@ _STANDBYS: Final = (
 )
 
 
-def state_of(connection: PostgresConnection, *, served: bool) -> DatabaseState:
+def state_of(run: Callable[[str], Any], *, served: bool) -> DatabaseState:
     """Return how a database is.
 
     Args:
-        connection: a connection to it.
+        run: runs a statement there.
         served: whether a server uses it.
     """
-    version, size, synchronous = connection.run(_STATE).fetchone()
-    rows: list[Any] = connection.run(_STANDBYS).fetchall()
+    version, size, synchronous = run(_STATE).fetchone()
+    rows: list[Any] = run(_STANDBYS).fetchall()
     standbys = None
     if all(state is not None for _, state, _, _ in rows):  # else this user lacks the rights of pg_monitor
         standbys = [Standby(name, state in ("sync", "quorum"), behind, late) for name, state, behind, late in rows]

@@ -108,8 +108,7 @@ class PostgresStore(SqliteStore):
                 self._postgres_tables.load_mailboxes(sorted(numbers), ())
             return
         acknowledged = acknowledged_in(requests)
-        database: Any = self._database
-        run = database.connection.run
+        run = self._postgres_tables.run_native  # not on a new connection, which would have no transaction
         locked = [number for (number,) in run(_LOCK_ROOMS, (sorted(rooms),))] if rooms else []
         if numbers or members or locked:
             found = run(
@@ -132,7 +131,7 @@ class PostgresStore(SqliteStore):
 
     def _state(self, _request: FindDatabaseState) -> DatabaseState:
         database: Any = self._database
-        return state_of(database.connection, served=database.has_server())
+        return state_of(self._postgres_tables.run_native, served=database.has_server())
 
     def check(self) -> list[str]:
         """See Store. Damage of the files is for pg_amcheck to find."""
