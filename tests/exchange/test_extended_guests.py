@@ -1,10 +1,24 @@
 """Guests with one connection each (docs/protocol.md, sections 5 and 9)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from tests.exchange.mail import Line, Mail, message, told
-from twotick.exchange import Limits
-from twotick.wire import received
+from twotick.exchange import Limits, ServerIdentity
+from twotick.store import (
+    ClaimGuest,
+    Effects,
+    KeepLease,
+    KeptLease,
+    LookAround,
+    NoteConnected,
+    ReleaseGuest,
+    Request,
+    SettleLost,
+)
+from twotick.wire import Side, received, register
 
 FULL = "too much of what this connection has sent is unanswered"
 
@@ -106,3 +120,47 @@ def test_a_guest_has_as_long_as_the_sender_says_and_no_longer() -> None:
     assert [line[2] for line in told(ann.read())] == ["m2"], "the limit of the server"
     bob.write(received(b"ann") * 2)
     assert ann.read() == []
+
+
+class SlowMail(Mail):
+    """A server whose database keeps it waiting for some kinds of requests."""
+
+    def __init__(self) -> None:
+        self.slow: set[type] = set()
+        self.waiting: list[tuple[Request[Any], Callable[[Any], None]]] = []
+        super().__init__(b"alice", identity=ServerIdentity(1, "1", "here"))
+        self.answers[KeepLease] = lambda _: KeptLease(True, (1,))
+        self.answers[ClaimGuest] = lambda _: True
+        self.answers[LookAround] = lambda _: list[Any]()
+        self.answers[SettleLost] = lambda _: Effects()
+        self.answers[ReleaseGuest] = self.answers[NoteConnected] = lambda _: None
+        self.advance(0.0)
+
+    def carry_out(self, requests: list[tuple[Request[Any], Callable[[Any], None]]]) -> None:
+        self.waiting += [each for each in requests if type(each[0]) in self.slow]
+        super().carry_out([each for each in requests if type(each[0]) not in self.slow])
+
+    def go_on(self) -> None:
+        """Answer what has waited."""
+        self.slow.clear()
+        waiting, self.waiting = self.waiting, []
+        self.carry_out(waiting)
+        self.settle()
+
+
+def test_a_name_that_was_asked_for_before_the_lease_ended_is_lost_with_it() -> None:
+    """Rules 4.2 and 4.10: when the answer comes, a guest of another server may have the name."""
+    mail = SlowMail()
+    mail.slow = {ClaimGuest, KeepLease}
+    guest = mail.line()
+    guest.write(register(Side.DUPLEX, b"gus", 1))
+    for _ in range(44):
+        mail.advance(0.25)
+    mail.go_on()
+    reason = "the server cannot look it up now: this server had lost its database meanwhile: try again"
+    assert told(guest.read()) == [("ERROR", 107, "", 0, reason)]
+    assert guest.closed
+    assert any(type(each) is ReleaseGuest for each in mail.asked)
+    mail.advance(2.0)
+    mail.advance(0.25)
+    assert not mail.guest(b"gus").closed

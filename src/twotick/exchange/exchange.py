@@ -368,6 +368,7 @@ class Exchange:
 
     def _follow_lease(self) -> None:
         if self.neighbours.is_cut_off:
+            self._names.cut_off()
             self._connections.cut_off(members=self.neighbours.must_send_members_away)
         self._registration.is_cut_off = self.neighbours.is_cut_off
 

@@ -19,6 +19,8 @@ from twotick.exchange.guests import Guests
 from twotick.exchange.output import Output
 from twotick.store import ClaimGuest, FindMember, Member, ReleaseGuest, StoreError
 
+_LOST: Final = "this server had lost its database meanwhile: try again"
+
 TAKEN: Final = False
 """Stands in for the owner of a name that a guest at another server has."""
 
@@ -47,6 +49,7 @@ class GuestNames:
         self._far_guests = far_guests
         self._is_shared = is_shared
         self._count = 0
+        self._lost = 0
         self._noted: dict[bytes, int] = {}  # the numbers of the notes, by name in lower case
         self._unreleased: list[ReleaseGuest] = []
         self._again: list[Callable[[], None]] = []  # asks the store once more, with the next tick
@@ -94,11 +97,19 @@ class GuestNames:
         if result is not True:
             found(result)
             return
+        if request.claim <= self._lost:
+            self._ask(ReleaseGuest(request.name, request.claim))
+            found(StoreError(_LOST))
+            return
         key = request.name.encode()
         self._noted[key] = request.claim
         found(None)
         if not self._guests.connections(key):
             self._release(key)
+
+    def cut_off(self) -> None:
+        """Count the names whose notes are under way as lost: other servers may take them when the lease has ended."""
+        self._lost = self._count
 
     def _changed(self, key: bytes, is_there: bool) -> None:
         if not is_there and not self._guests.connections(key):
