@@ -222,6 +222,10 @@ class SharedDatabase:
         self._copies[self.place] = self.primary.copied()
         return work, self.place
 
+    def waits(self, run: ServerRun) -> bool:
+        """Tell whether a COMMIT of a server has not returned."""
+        return any(each.run is run for each in self._waiting)
+
     def replicate(self, place: int) -> None:
         """Let the standby have what the primary had written up to a place."""
         self.replicated = min(max(place, self.replicated), self.place)
