@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import pytest
 from tests.cli.commands import run
 from tests.store.helpers import NOW, Asker
 from twotick.store import (
+    AddBot,
+    AddDelayed,
     AddInvitation,
+    BotMember,
+    DelayedMessage,
     MessageAction,
     RemoveMember,
     SearchMessages,
@@ -76,6 +81,16 @@ def test_a_copy_of_a_copy_has_all_data(folder: Path, new_database: Callable[[], 
     assert isinstance(found[0], SearchPage)
     assert found[0].entries
     assert found[0] == found[1] == found[2]
+
+
+def test_rows_that_may_be_as_large_as_a_message_are_copied_a_few_at_a_time(tmp_path: Path):
+    with closing(open_store(tmp_path / "data", None, LIMITS)) as store:
+        bot = store.ask(AddBot("cron", NOW))
+        assert isinstance(bot, BotMember)
+        first = DelayedMessage(bot.number, b"bob", b"d", b"", NOW, "main", b"", b"", b"wake up")
+        store.apply([AddDelayed(replace(first, id=b"%d" % number)) for number in range(40)])
+        (table,) = (each for each in shared_tables() if each.name == "delayed")
+        assert [len(rows) for rows in table.rows(store, None)] == [16, 16, 8]
 
 
 def test_the_command_copies(folder: Path, new_database: Callable[[], str]):

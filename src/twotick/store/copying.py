@@ -22,7 +22,7 @@ _AT_ONCE: Final = 500
 _HEAVY_AT_ONCE: Final = 16
 """Rows in one transaction of tables whose rows may be as large as a message or a piece of a file."""
 
-_HEAVY: Final = ("content", "piece", "unedited", "picture", "report")
+_HEAVY: Final = ("content", "piece", "unedited", "picture", "report", "delayed")
 
 _OWN_TABLES: Final = ("journal",)
 _OWN_COUNTERS: Final = ("message", "changes", "schema", "identity", UNFINISHED)
