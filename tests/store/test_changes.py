@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -12,6 +13,8 @@ import pytest
 from tests.store.conftest import AskerMaker
 from tests.store.helpers import NOW, Asker, bodies
 from twotick.store.port import Refusal, StoreLimits
+from twotick.store.requests.bots import AddBot, BotMember
+from twotick.store.requests.delayed import AddDelayed, CancelDelayed, DelayedMessage
 from twotick.store.requests.members import FindMember
 from twotick.store.requests.messages import Appended, MessageAction
 from twotick.store.requests.rooms import RoomRole
@@ -284,6 +287,24 @@ def test_what_a_server_has_erased_is_off_the_disk_when_it_has_stopped(kept: Aske
         kept.store.close()
         assert SECOND not in stored(kept.folder)
     kept.store = SqliteStore(kept.folder, kept.limits)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["cancelled", "replaced"])
+def test_what_waited_for_its_time_is_on_the_disk_no_more(kept: Asker, is_replaced: bool):
+    assert kept.folder is not None
+    bot = kept.ask(AddBot("cron", NOW))
+    assert isinstance(bot, BotMember)
+    waits = DelayedMessage(bot.number, b"bob", b"d1", b"s", NOW + 60, "main", b"", HEADER, FIRST)
+    kept.ask(AddDelayed(waits))
+    assert FIRST in stored(kept.folder)
+    kept.ask(
+        AddDelayed(replace(waits, id=b"d2", headers=b"", body=SECOND))
+        if is_replaced
+        else CancelDelayed(bot.number, b"bob", b"d1")
+    )
+    left = stored(kept.folder)
+    assert FIRST not in left
+    assert HEADER not in left
 
 
 def test_a_moderator_does_not_learn_which_ids_there_were_before(asker: Asker):

@@ -87,6 +87,18 @@ def test_a_bot_has_only_so_many_and_so_much(asker: Asker) -> None:
     assert "at most 1000 messages" in refused.reason
 
 
+def test_a_message_that_would_be_replaced_stays_if_the_new_one_is_refused(asker: Asker) -> None:
+    first = replace(message(asker), slot=b"s")
+    large = replace(first, id=b"d2", slot=b"", body=bytes((16 << 20) - 100))
+    assert asker.store.apply([AddDelayed(first), AddDelayed(large)]) == [first.due] * 2
+    assert isinstance(asker.ask(AddDelayed(replace(first, id=b"d3", body=bytes(101)))), Refusal)
+    assert [each.id for each in asker.ask(ListDelayed(first.member))] == [b"d1", b"d2"]
+    assert asker.ask(AddDelayed(replace(first, id=b"d4", body=bytes(100)))) == first.due, (
+        "it has the room of the old one"
+    )
+    assert [each.id for each in asker.ask(ListDelayed(first.member))] == [b"d2", b"d4"]
+
+
 def test_a_bot_that_is_removed_takes_its_messages_with_it(asker: Asker) -> None:
     first = message(asker)
     asker.ask(AddDelayed(first))

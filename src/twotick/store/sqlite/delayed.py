@@ -32,6 +32,7 @@ class DelayedRepository:
     """
 
     def __init__(self, tables: Tables, accounts: AccountRepository):
+        self._tables = tables
         self._direct = tables.direct
         self._accounts = accounts
 
@@ -53,15 +54,16 @@ class DelayedRepository:
         if row is not None:
             return float(row[0])
         peer = new.recipient.lower()
-        if new.slot:
-            self._direct("DELETE FROM delayed WHERE member = ? AND peer = ? AND slot = ?", (new.member, peer, new.slot))
+        others = "member = ? AND (slot = x'' OR slot <> ? OR peer <> ?)"
         count, size = self._direct(
-            "SELECT count(*), ifnull(sum(length(body)), 0) FROM delayed WHERE member = ?", (new.member,)
+            f"SELECT count(*), ifnull(sum(length(body)), 0) FROM delayed WHERE {others}", (new.member, new.slot, peer)
         ).fetchone()
         if count >= MOST_DELAYED or size + len(new.body) > MOST_DELAYED_BYTES:
             raise NotAllowed(
                 f"a bot has at most {MOST_DELAYED} messages, and {MOST_DELAYED_BYTES} bytes, that wait for their time"
             )
+        if new.slot:
+            self._forget("member = ? AND slot = ? AND peer = ?", (new.member, new.slot, peer))
         self._direct(
             "INSERT INTO delayed (member, peer, recipient, id, slot, due, attempt, device, token, headers, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -81,10 +83,16 @@ class DelayedRepository:
     def _cancel(self, request: CancelDelayed) -> int:
         peer = None if request.recipient is None else request.recipient.lower()
         which, parameters = ("", ()) if peer is None else (" AND peer = ?", (peer,))
-        return self._direct(
-            f"DELETE FROM delayed WHERE member = ? AND (id = ? OR (slot <> x'' AND slot = ?)){which}",
+        return self._forget(
+            f"member = ? AND (id = ? OR (slot <> x'' AND slot = ?)){which}",
             (request.member, request.id, request.slot, *parameters),
-        ).rowcount
+        )
+
+    def _forget(self, which: str, parameters: tuple[Any, ...]) -> int:
+        """Delete messages, also from the write-ahead log; return how many."""
+        count = self._direct(f"DELETE FROM delayed WHERE {which}", parameters).rowcount
+        self._tables.erased |= count > 0
+        return count
 
     def _find_due(self, request: FindDue) -> list[DueMessage]:
         rows: list[tuple[Any, ...]] = self._direct(
