@@ -70,7 +70,11 @@ def is_publishing(method: str, target: str) -> bool:
     if method in ("POST", "PUT"):
         return True
     parts = target.partition("?")[0].split("/")
-    return len(parts) == 3 and ((method == "GET" and parts[2] in _TRIGGERS) or (method == "DELETE" and all(parts[1:])))
+    return (
+        len(parts) == 3
+        and not parts[0]
+        and ((method == "GET" and parts[2] in _TRIGGERS) or (method == "DELETE" and all(parts[1:])))
+    )
 
 
 def may_bring_file(method: str, target: str) -> bool:
@@ -83,8 +87,10 @@ def parse(method: str, target: str, headers: Mapping[bytes, bytes], body: bytes)
     """Return a request with its path and parameters taken apart.
 
     Raises:
-        Unreadable: the parameters are malformed.
+        Unreadable: the parameters are malformed, or the body is a part of what is to be published.
     """
+    if b"content-range" in headers:
+        raise Unreadable("the body comes whole: leave out Content-Range")
     path, _, query = target.partition("?")
     parts = tuple(unquote(part, errors="replace") for part in path.split("/") if part)
     return PublishRequest(method, parts, read_form(query), headers, body)
