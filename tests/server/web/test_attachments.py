@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import json
+import select
 import socket
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ def test_a_file_that_comes_again_is_stored_and_sent_once(program: Program) -> No
         ("/alice", "one", 403, "one may not send there", {}),
         ("/bob", "", 401, "the token is missing or wrong", {}),
         ("/bob", "one", 400, "a file is sent at once", {"delay": "1h"}),
+        ("/bob", "one", 400, "the body comes whole", {"content-range": "bytes 0-3262999/9000000"}),
         ("/hooks/bob", "one", 413, "too long", {}),
         ("/message", "one", 413, "too long", {}),
     ],
@@ -142,12 +144,12 @@ def test_a_file_that_is_refused_stores_nothing(
     assert spooled(program) == 0
 
 
-def begun(program: Program, length: str) -> socket.socket:
+def begun(program: Program, length: str, path: str = "/bob") -> socket.socket:
     """Begin to publish a file."""
     assert program.server.page is not None
     peer = socket.create_connection(program.server.page, PATIENCE)
-    head = f"PUT /bob HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {program.tokens['one']}\r\n{length}\r\n\r\n"
-    peer.sendall(head.encode())
+    head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {program.tokens['one']}\r\n"
+    peer.sendall(f"{head}{length}\r\n\r\n".encode())
     return peer
 
 
@@ -174,6 +176,25 @@ def test_a_file_that_is_cut_off_slow_or_too_large_stores_nothing(program: Progra
     assert spooled(program) == 0
     assert len(program.entries()) == before
     assert stored_files(program) == files
+
+
+def test_one_bot_does_not_keep_others_from_publishing_files(program: Program) -> None:
+    """It takes half of the places for files that arrive at once, and what is refused holds nothing."""
+    before = len(program.entries())
+    with ExitStack() as stack:
+        slow = [stack.enter_context(closing(begun(program, "Content-Length: 4000000"))) for _ in range(12)]
+        for each in slow:
+            each.sendall(LARGE[: (1 << 20) + 4096])
+        for _ in patiently():
+            if len(select.select(slow, [], [], PATIENCE)[0]) >= 4:
+                break
+        for _ in range(12):
+            refused = stack.enter_context(closing(begun(program, "Content-Length: 4000000", "/alice")))
+            refused.sendall(LARGE[: (1 << 20) + 4096])
+            assert refused.recv(100).startswith(b"HTTP/1.1 403 ")
+        status, _, answer = program.ask("/bob", LARGE, bot="many")
+        assert (status, answer["attachment"]["size"]) == (200, len(LARGE))
+    assert len(program.entries()) == before + 1
 
 
 def test_what_no_bot_has_room_for_is_refused(program: Program) -> None:

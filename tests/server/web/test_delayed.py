@@ -106,6 +106,7 @@ def test_a_message_that_waits_can_be_replaced_and_cancelled(program: Program) ->
     assert program.ask("/alice/backup", method="DELETE", bot="one")[0] == 403
     assert program.ask("/bob/backup", method="DELETE", bot="many")[0] == 404, "it is another bot's"
     assert program.ask("/bob/backup", method="DELETE")[0] == 401
+    assert program.ask("x/bob/backup", method="DELETE", bot="one")[0] == 405, "that is no path"
     status, _, answer = program.ask("/bob/backup", method="DELETE", bot="one")
     assert (status, answer["event"], answer["topic"]) == (200, "message_delete", "bob")
     assert program.ask(f"/BOB/{other['id']}", method="DELETE", bot="one")[0] == 200
@@ -132,6 +133,22 @@ def test_what_may_not_be_sent_any_more_at_its_time_is_not_sent(program: Program,
     if change == "disabled":
         with closing(SqliteStore(program.data, LIMITS, exclusive=False)) as store:
             admin.disable(store, change, disabled=False)
+
+
+def test_a_bot_that_is_disabled_leaves_nothing_to_be_sent_later_and_cancels_nothing(program: Program) -> None:
+    with closing(SqliteStore(program.data, LIMITS, exclusive=False)) as store:
+        program.tokens["off"] = admin.add_bot(store, "off", ["bob"], [])
+    more = {"delay": "1h", "x_sequence_id": "backup", "idempotency_key": "job-8"}
+    assert program.ask("/bob", "before", bot="off", **more)[0] == 200
+    with closing(SqliteStore(program.data, LIMITS, exclusive=False)) as store:
+        admin.disable(store, "off", disabled=True)
+    for _ in patiently():  # for a second, a bot is not looked up again
+        if program.ask("/bob", "before", bot="off", **more)[0] != 200:
+            break
+    for path, method in (("/bob?delay=1h", "POST"), ("/bob/backup", "DELETE")):
+        status, _, answer = program.ask(path, method=method, bot="off")
+        assert (status, answer["error"]) == (401, "this account is disabled: ask the operator of the server")
+    assert [each.body for each in waiting(program, "off")] == [b"before"]
 
 
 def test_what_waits_survives_that_the_server_is_killed(tmp_path: Path) -> None:

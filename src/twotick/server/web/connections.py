@@ -465,8 +465,12 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close so that the peer can still read what was written last (as the server does, see `Server`)."""
         self.closing = True
+        if self._posted is not None:
+            self._drop_body(self._posted)
+            self._posted = None
         if self.transport.is_closing():
             return  # the peer is gone
+        self._web.host.hold_early(self, self.network, len(self._http.trailing_data[0]))
         self._web.linger(self)
         self.transport.resume_reading()
         if self.transport.can_write_eof():

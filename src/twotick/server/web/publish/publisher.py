@@ -60,7 +60,7 @@ _KEPT: Final = 400 * 86400
 """Seconds for which messages are kept, as clients of ntfy are told."""
 
 _MOST_SPOOLS: Final = 16
-"""The files that may arrive at once."""
+"""The files that may arrive at once; half of them from one bot."""
 
 _NO_USER: Final = 67
 _UNAVAILABLE: Final = 69
@@ -136,7 +136,7 @@ class Publisher:
     def __init__(self, host: PublishHost, most_body: int, files: FileLimits) -> None:
         self.most_body = most_body
         self.files = files
-        self._spools: set[Spool] = set()
+        self._spools: dict[Spool, int] = {}  # the bots that send them
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._throttle = Throttle()
@@ -187,10 +187,11 @@ class Publisher:
             request = parse(method, target, headers, b"")
             bot, _ = await self.find(token_of(request)[0], visitor)
             _recipient(bot, request.path[0])
-            if len(self._spools) >= _MOST_SPOOLS:
+            of_bot = sum(each == bot.number for each in self._spools.values())
+            if len(self._spools) >= _MOST_SPOOLS or of_bot >= _MOST_SPOOLS // 2:
                 raise NotPublished(503, "too many files arrive at once", _UNAVAILABLE, _RETRY)
             spool = Spool(self.files.folder)
-            self._spools.add(spool)
+            self._spools[spool] = bot.number
         try:
             await spool.add(part)
         except BaseException:
@@ -203,7 +204,7 @@ class Publisher:
 
     def forget(self, spool: Spool) -> None:
         """Forget what waits of a body."""
-        self._spools.discard(spool)
+        self._spools.pop(spool, None)
         spool.close()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -369,6 +370,8 @@ class Publisher:
                 raise NotPublished(429, "too many wrong tokens", _NO_PERMISSION, int(wait) + 1)
             self._throttle.failed(b"", visitor.address, now)
             raise NotPublished(401, "the token is missing or wrong: 'twotick bot token' makes one", _NO_PERMISSION)
+        if found[0].disabled:
+            raise NotPublished(401, "this account is disabled: ask the operator of the server", _NO_PERMISSION)
         bot = await self.ask(FindBot(found[0].number))
         if bot is None:
             raise NotPublished(403, "only bots publish here: 'twotick bot add' makes one", _NO_PERMISSION)
