@@ -186,11 +186,19 @@ class IrcClient:
         return lines
 
     def sync(self) -> list[str]:
-        """All lines that come before the answer to a PING, but those of the server."""
+        """All lines that come before the answer to a PING, but PINGs of the server."""
+        return [line for line in self.everything() if not line.startswith("PING ")]
+
+    def everything(self) -> list[str]:
+        """All lines that come before the answer to a PING."""
         self._syncs += 1
         token = f"sync-{self._syncs}"
         self.send(f"PING {token}")
-        return self.until(token)[:-1]
+        lines = [self.any_line()]
+        while token not in lines[-1]:
+            assert lines[-1], f"closed before {token!r}"
+            lines.append(self.any_line())
+        return lines[:-1]
 
     def do(self, *lines: str) -> list[str]:
         """All lines that answer these."""

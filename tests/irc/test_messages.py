@@ -244,6 +244,22 @@ def test_what_the_client_has_not_acknowledged_comes_again(place: IrcPlace) -> No
     assert [line for line in bob.until("three") if " PRIVMSG m" in line] == [f"{who(alice)} PRIVMSG {name} :three"]
 
 
+def test_what_happens_in_a_room_needs_no_answer_to_a_ping(place: IrcPlace) -> None:
+    """A client that comes back is told how the room is now, and not again what has happened there."""
+    name, token = place.next_member()
+    alice, bob = place.member(), place.log_in(name, token, device="tmux")
+    room, carol = f"#quiet-{name}", place.member()
+    alice.do(f"JOIN {room}")
+    bob.do(f"JOIN {room}")
+    alice.do(f"MODE {room} +o {name}", f"TOPIC {room} :new")
+    alice.do(f"PRIVMSG {carol.name} :hello")
+    carol.acknowledge()  # so what would have come after the same time has come to the other one
+    assert [line.split()[1] for line in bob.everything()] == ["MODE", "TOPIC"]
+    bob.close()
+    bob = place.client(f"PASS {name}/pc/tmux:{token}", f"NICK {name}", "USER u 0 * :x")
+    assert [line for line in bob.sync() if line.split()[1] in ("MODE", "TOPIC")] == []
+
+
 def test_after_kill_9_nothing_is_lost(tmp_path: Path) -> None:
     tokens = members(tmp_path, "m1", "m2")
     place = IrcPlace(tmp_path, tokens)

@@ -7,7 +7,8 @@ SENDs can be under way, and any other command waits until all are answered, so t
 PING has the answers to all that came before it.
 
 What comes from the log of a member is acknowledged when the client has answered a PING that was sent after it. Until
-then it comes again (docs/protocol.md, rule 11.3).
+then it comes again (docs/protocol.md, rule 11.3). What happens in rooms needs no PING: a client that comes back is told
+how the rooms are now. It is acknowledged with the messages before it.
 """
 
 from collections import deque
@@ -27,7 +28,11 @@ _AT_ONCE: Final = 16
 """Entries after which a client is asked at once. After fewer, it is asked once between two ticks."""
 
 _PATIENCE: Final = 2.0
-"""Seconds until a client is asked that has never answered a PING, and until a command no longer waits for messages."""
+"""Seconds until a client is asked that has never answered a PING, and until a command no longer waits for messages if
+none of them is answered."""
+
+_NEEDS_NO_ANSWER: Final = frozenset([b"created", b"joined", b"left", b"appointed", b"changed"])
+"""The events of which a client that connects again is told what they have led to."""
 
 _MISSED: Final = 60.0
 """Seconds after which a message is shown with its time to a client that is not told times."""
@@ -310,11 +315,13 @@ class IrcSession:
         "_acknowledged",
         "_answers",
         "_asked",
+        "_due",
         "_held",
         "_is_done",
         "_is_taking",
         "_items",
         "_last_id",
+        "_left",
         "_next",
         "_partial",
         "_pinged",
@@ -396,6 +403,8 @@ class IrcSession:
         self._last_id = 0
         self._written = self._pinged = self._acknowledged = self._unanswered = 0
         self._asked = -1.0  # the tick in which the client was asked last
+        self._left = 0  # how many messages a command waited for when it was looked at last
+        self._due = 0.0  # when it waits no longer, if their number stays
         self._answers = self._is_taking = self._is_done = False
         self._senders: deque[bytes] | None = None
 
@@ -507,8 +516,11 @@ class IrcSession:
         """Do what has waited for some seconds."""
         self.place.waiting.pop(self, None)
         if self._written > self._acknowledged and not self._pinged:
-            self._ping()
-        self.advance(patient=False)
+            if self._unanswered:
+                self._ping()
+            else:
+                self._acknowledge(self._written)
+        self.advance()
 
     def pass_on(self) -> None:
         """Take that the exchange has passed on, or refused, what it was given to pass on to guests."""
@@ -518,12 +530,8 @@ class IrcSession:
             if sent is not None:
                 self.place.handlers[Verb.ACCEPTED](self, sent.head, b"")
 
-    def advance(self, *, patient: bool = True) -> None:
-        """Carry out the commands that wait for nothing.
-
-        Args:
-            patient: whether commands wait for the answers to messages.
-        """
+    def advance(self) -> None:
+        """Carry out the commands that wait for nothing."""
         while self._steps is None and not self.ended:
             message = self._next
             if message is None:
@@ -537,13 +545,21 @@ class IrcSession:
                 if message is None:
                     continue
             command = self.place.commands.get(message.command)
-            if self.pending and patient and not (command is not None and command.passes):
+            if self.pending and not (command is not None and command.passes) and self._is_early():
                 self._next = message
-                self._wait(_PATIENCE)
+                self._wait(self._due - self.place.now)
                 break
             self._next = None
             self._run(message, command)
         self._settle()
+
+    def _is_early(self) -> bool:
+        """Return whether a command still waits for messages: as long as answers come, and for some time after."""
+        left = len(self.pending or ())
+        if left != self._left:
+            self._left = left
+            self._due = self.place.now + _PATIENCE
+        return self.place.now < self._due
 
     def _wait(self, seconds: float) -> None:
         waiting, due = self.place.waiting, self.place.now + seconds
@@ -553,10 +569,10 @@ class IrcSession:
     def _settle(self) -> None:
         """Ask the client whether it has what was written."""
         if self._written > self._acknowledged and not self._pinged and not self.ended:
-            if self._unanswered >= _AT_ONCE or (self._answers and self._asked != self.place.now):
+            if self._unanswered >= _AT_ONCE or (self._unanswered and self._answers and self._asked != self.place.now):
                 self._ping()
             else:
-                self._wait(0.0 if self._answers else _PATIENCE)
+                self._wait(0.0 if self._answers or not self._unanswered else _PATIENCE)
 
     # Commands
 
@@ -752,7 +768,8 @@ class IrcSession:
     # Acknowledgement (rule 11.3)
 
     def _note_entry(self, head: Head) -> None:
-        self._unanswered += 1
+        if head.headers.get(b"event", b"") not in _NEEDS_NO_ANSWER:
+            self._unanswered += 1
         if self.account:
             self._written = int(head.seq or self._written)
         else:
@@ -772,14 +789,17 @@ class IrcSession:
         if not self._pinged or text != b"%b%d" % (_PREFIX, self._pinged):
             return
         self._answers = True
-        if self.account:
-            self.submit(frame(Verb.RECEIVED, self.name, seq=self._pinged))
-        elif self._senders is not None:
-            place = self.place
-            for _ in range(self._pinged - self._acknowledged):
-                self.frames.append(place.received(self._senders.popleft()))
-        self._acknowledged = self._pinged
+        self._acknowledge(self._pinged)
         self._pinged = 0
+
+    def _acknowledge(self, written: int) -> None:
+        """Tell the exchange that the client has all entries up to one, or a guest as many messages."""
+        if self.account:
+            self.submit(frame(Verb.RECEIVED, self.name, seq=written))
+        elif self._senders is not None:
+            for _ in range(written - self._acknowledged):
+                self.frames.append(self.place.received(self._senders.popleft()))
+        self._acknowledged = written
 
     # Questions
 
