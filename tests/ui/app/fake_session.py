@@ -200,9 +200,11 @@ class FakeSession(ChatSession):
         self._note("search", asked.query, conversation.name if conversation else None, before)
         return self.found.pop(0)
 
-    async def load_until(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
+    async def load_until(
+        self, conversation: LocalConversation, sender: str, ident: str, guest: bool | None = None
+    ) -> LocalMessage | None:
         self._note("reach", conversation.name, sender, ident)
-        return self.all.find_message(conversation, sender, ident)
+        return self.all.find_message(conversation, sender, ident, guest)
 
     async def around(self, hit: SearchHit, count: int) -> list[LocalMessage]:
         said = self.its_past or hit.conversation.messages

@@ -111,3 +111,44 @@ async def test_entries_that_are_sent_again_are_not_added_twice(tmp_path: Path, f
             it = Device(session)
             async with running(session):
                 await it.has("bob", *texts)
+
+
+GUESTS = forward("ann", 1, b"a guest's", To="#lab", Place="1", Id="m1", Guest="yes")
+MEMBERS = forward("Ann", 2, b"a member's", To="#lab", Place="2", Id="m1")
+CHANGES = [
+    forward("bob", 3, b"+1", To="#lab", Place="3", Id="r", Reacts_to="ann m1"),
+    forward("ann", 4, b"ok", To="#lab", Place="4", Id="r", Reacts_to="m1"),
+    forward("ann", 5, b"edited", To="#lab", Place="5", Id="e", Edits="m1"),
+]
+DELETED = forward("ann", 7, To="#lab", Place="7", Id="d", Deletes="m1")
+
+
+async def test_what_a_member_changes_is_never_what_a_guest_of_that_name_has_written(tmp_path: Path) -> None:
+    async def serve(spoken: Spoken) -> None:
+        await spoken.register()
+        spoken.write(b"".join([GUESTS, MEMBERS, *CHANGES]))
+        spoken.write(forward("bob", 6, b"now", To="#lab", Place="6", Id="n"))
+        await answer(spoken, {})
+
+    async def again(spoken: Spoken) -> None:
+        await spoken.register()
+        spoken.write(DELETED)
+        spoken.write(forward("bob", 8, b"then", To="#lab", Place="8", Id="t"))
+        await answer(spoken, {})
+
+    for script, text, reactions, more in (
+        (serve, "edited", {"+1": ["bob"], "ok": ["ann"]}, []),
+        (again, "", {}, ["then"]),
+    ):
+        async with scripted(script) as address:
+            session = MemberSession(Credential(address, "alice", "laptop", "t" * 40), tmp_path, 1 << 20)
+            it = Device(session)
+            async with running(session):
+                room = session.open("#lab")
+                await it.has("#lab", "a guest's", text, "now", *more)
+                guests, members = room.messages[:2]
+                assert (guests.text, guests.is_guest, guests.reactions) == ("a guest's", True, {})
+                assert (guests.edited, guests.deleted) == (None, None)
+                assert (members.text, members.is_guest, members.reactions) == (text, False, reactions)
+                find = session.conversations.find_message
+                assert [find(room, "ANN", "m1", each) for each in (None, True)] == [members, guests]

@@ -142,7 +142,7 @@ def test_a_message_is_found_by_sender_and_id() -> None:
     bob = conversations.open("bob")
     assert [conversations.find_message(bob, name, "x") for name in ("BOB", "alice")] == bob.messages
     assert conversations.find_message(bob, "bob", "y") is None
-    conversations.find_stored = lambda key, sender, ident: message(f"{key} {sender} {ident}")
+    conversations.find_stored = lambda key, sender, ident, _: message(f"{key} {sender} {ident}")
     found = conversations.find_message(bob, "", "y")
     assert found is not None
     assert found.text == "bob  y"

@@ -112,3 +112,46 @@ def test_the_number_of_conversations_is_limited(book: ChatRepository, monkeypatc
     assert {"draft", "shown", "user399"} <= names
     assert names == {each.name for each in book.store.conversations()}
     assert book.store.page("user0", None, 10) == []
+
+
+@pytest.mark.parametrize("members_first", [True, False])
+def test_changes_that_come_before_what_a_guest_and_a_member_of_the_same_name_wrote(
+    book: ChatRepository, members_first: bool
+) -> None:
+    for action, guest, by, text in (
+        (ChangeKind.EDIT, False, "ann", "edited"),
+        (ChangeKind.REACT, False, "ann", "ok"),
+        (ChangeKind.REACT, None, "bob", "+1"),
+    ):
+        book.apply_change("#lab", MessageChange(action, "Ann", "x", guest), by, 7, text, MORNING)
+    guests = message("a guest's", 1, peer="#lab", sender="ann", ident="x", is_guest=True)
+    members = message("a member's", 2, peer="#lab", sender="ann", ident="x")
+    for each in (members, guests) if members_first else (guests, members):
+        book.add(each)
+    assert (guests.text, members.text) == ("a guest's", "edited")
+    # A reaction that does not say to whose it is goes to a member's message, if there is one then.
+    assert guests.reactions == ({} if members_first else {"+1": ["bob"]})
+    assert members.reactions == ({"+1": ["bob"]} if members_first else {}) | {"ok": ["ann"]}
+
+
+def test_a_guests_message_takes_what_moderators_did_before_it_came(book: ChatRepository) -> None:
+    for action, by, text in ((ChangeKind.REACT, "bob", "+1"), (ChangeKind.DELETE, "bob", "")):
+        book.apply_change("#lab", MessageChange(action, "ann", action.value), by, 7, text, MORNING)
+    for place, action in enumerate((ChangeKind.REACT, ChangeKind.DELETE), 1):
+        book.add(message("a guest's", place, peer="#lab", sender="ann", ident=action.value, is_guest=True))
+    reacted, deleted = book.store.page("#lab", None, 10)
+    assert (reacted.reactions, reacted.deleted) == ({"+1": ["bob"]}, None)
+    assert (deleted.text, deleted.deleted) == ("", MORNING)
+
+
+def test_a_waiting_change_is_shown_on_one_message(book: ChatRepository) -> None:
+    ann = message("a guest's", 1, peer="#lab", sender="ann", ident="x", is_guest=True)
+    book.add(ann)
+    waiting = message("+1", WAITING, peer="#lab", outgoing=True, state=State.QUEUED, ident="r")
+    waiting.change = MessageChange(ChangeKind.REACT, "ann", "x")
+    book.enqueue(waiting)
+    book.load(book.conversation("#lab"))
+    assert [each.reactions for each in book.conversation("#lab").messages] == [{"+1": ["alice"]}]
+    book.add(message("a member's", 2, peer="#lab", sender="ann", ident="x"))
+    shown = [each.reactions for each in map(book.shared, book.store.page("#lab", None, 10))]
+    assert shown[1] == {"+1": ["alice"]}

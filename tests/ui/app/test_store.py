@@ -315,6 +315,79 @@ def test_a_database_of_version_1_is_migrated(file: Path) -> None:
         store.close()
 
 
+VERSION_3 = """
+CREATE TABLE conversation (
+    key TEXT PRIMARY KEY, name TEXT NOT NULL, complete INTEGER NOT NULL DEFAULT 0, read INTEGER NOT NULL DEFAULT 0,
+    told INTEGER NOT NULL DEFAULT 0, draft TEXT NOT NULL DEFAULT '', unread INTEGER NOT NULL DEFAULT 0,
+    mentions INTEGER NOT NULL DEFAULT 0, counted INTEGER NOT NULL DEFAULT 0, muted INTEGER NOT NULL DEFAULT 0,
+    blocked INTEGER NOT NULL DEFAULT 0, topic TEXT NOT NULL DEFAULT '', role TEXT NOT NULL DEFAULT '',
+    members INTEGER NOT NULL DEFAULT 0, access TEXT NOT NULL DEFAULT '', gone INTEGER NOT NULL DEFAULT 0,
+    closed INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0, muted_until REAL NOT NULL DEFAULT 0
+);
+CREATE TABLE place (only INTEGER PRIMARY KEY CHECK (only = 1), conversation TEXT NOT NULL);
+INSERT INTO conversation (key, name, draft) VALUES ('#lab', '#lab', 'what I');
+"""
+
+MESSAGES_3 = """
+CREATE TABLE message (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, conversation TEXT NOT NULL, place INTEGER NOT NULL, ord INTEGER NOT NULL,
+    id TEXT NOT NULL, sender TEXT NOT NULL, body TEXT NOT NULL, time TEXT NOT NULL, outgoing INTEGER NOT NULL,
+    state INTEGER, reason TEXT NOT NULL, mention INTEGER NOT NULL, seq INTEGER NOT NULL DEFAULT 0,
+    have INTEGER NOT NULL DEFAULT 0, recipients INTEGER NOT NULL DEFAULT 0, edited TEXT,
+    edit_place INTEGER NOT NULL DEFAULT 0, deleted TEXT, more TEXT NOT NULL DEFAULT '', action TEXT NOT NULL DEFAULT '',
+    news INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX by_place ON message (conversation, place, ord);
+CREATE INDEX by_seq ON message (seq);
+CREATE INDEX by_conversation_seq ON message (conversation, seq);
+CREATE INDEX by_id ON message (id) WHERE id <> '';
+CREATE INDEX waiting ON message (number) WHERE state = 0;
+CREATE TABLE later (
+    conversation TEXT NOT NULL, sender TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL, body TEXT NOT NULL,
+    edited TEXT, deleted TEXT, PRIMARY KEY (conversation, sender, id)
+);
+CREATE TABLE reaction (
+    conversation TEXT NOT NULL, sender TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE,
+    place INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (conversation, sender, id, name)
+);
+INSERT INTO message (conversation, place, ord, id, sender, body, time, outgoing, reason, mention, more) VALUES
+    ('#lab', 1, 0, 'x', 'Ann', 'a guest''s', '2026-11-23T09:30:00+00:00', 0, '', 0, '{"guest": true}'),
+    ('#lab', 2, 0, 'y', 'Ann', 'another', '2026-11-23T09:30:00+00:00', 0, '', 0, '{"guest": true}'),
+    ('#lab', 3, 0, 'y', 'ann', 'a member''s', '2026-11-23T09:30:00+00:00', 0, '', 0, '{"reply_to": ["Ann", "x"]}');
+INSERT INTO message (conversation, place, ord, id, sender, body, time, outgoing, state, reason, mention, more, action)
+    VALUES ('#lab', 4611686018427387904, 4, 'r', 'alice', 'ok', '2026-11-23T09:30:00+00:00', 1, 0, '', 0,
+    '{"about": ["Ann", "x"]}', 'react');
+INSERT INTO later VALUES ('#lab', 'ann', 'z', 5, 'edited', '2026-11-23T09:30:00+00:00', NULL);
+INSERT INTO reaction VALUES ('#lab', 'ann', 'x', 'bob', 6, '+1'), ('#lab', 'ann', 'y', 'bob', 7, '+1');
+"""
+
+
+@pytest.mark.parametrize("keep_messages", [True, False])
+def test_a_database_of_version_3_is_migrated(file: Path, keep_messages: bool) -> None:
+    file.parent.mkdir()
+    with sqlite3.connect(file) as disk:
+        disk.executescript(f"{VERSION_3}{MESSAGES_3 if keep_messages else ''}PRAGMA user_version = 3;")
+    disk.close()
+    for _ in range(2):
+        store = LocalStore(file, keep_messages)
+        assert [each.draft for each in store.conversations()] == ["what I"]
+        messages = store.page("#lab", None, 10)
+        assert [(each.text, each.is_guest, each.reactions) for each in messages] == (
+            [("a guest's", True, {"+1": ["bob"]}), ("another", True, {}), ("a member's", False, {"+1": ["bob"]})]
+            if keep_messages
+            else []
+        )
+        assert [each.change for each in store.waiting()] == [MessageChange(ChangeKind.REACT, "Ann", "x")] * len(
+            messages[:1]
+        )
+        store.close()
+    store = LocalStore(file, keep_messages)
+    guests, members = (message("z", 5, peer="#lab", sender="ann", ident="z", is_guest=guest) for guest in (True, False))
+    stored(store, guests, members)
+    assert (guests.text, members.text) == ("z", "edited" if keep_messages else "z")
+    store.close()
+
+
 def test_the_oldest_messages_of_the_longest_conversation_are_deleted_first(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

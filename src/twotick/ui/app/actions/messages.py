@@ -126,13 +126,13 @@ class MessageActions:
         title = str(self._session.conversations.profiles.person(message.sender)) or t("Message")
         self._screen.app.push_screen(TextPage(title, Text(for_screen(text) or summary(message))))
 
-    async def go_to(self, conversation: LocalConversation, sender: str, ident: str) -> bool:
-        """Show a message in its conversation, and load older messages if needed.
+    async def go_to(self, conversation: LocalConversation, sender: str, ident: str, guest: bool | None = None) -> bool:
+        """Show a message in its conversation, and load older messages if needed. See `ChatSession.load_until`.
 
         Returns:
             Whether the message was found.
         """
-        message = await self._screen.ask_server(self._session.load_until(conversation, sender, ident))
+        message = await self._screen.ask_server(self._session.load_until(conversation, sender, ident, guest))
         if message is None:
             return False
         if self._screen.shown is not conversation:
@@ -216,7 +216,7 @@ class MessageActions:
         chosen = await self._screen.show_dialog(ChooseDialog(t("Pinned messages"), choices))
         if chosen is not None:
             message = found[int(chosen)]
-            if not await self.go_to(shown, message.sender, message.id):
+            if not await self.go_to(shown, message.sender, message.id, message.is_guest):
                 self._show(message)
 
     async def receipts(self) -> None:

@@ -24,7 +24,10 @@ class SearchActions:
         """Search, and go to the message that the user chooses."""
         dialog = SearchScreen(self._session, self._screen.shown, self._find, argument)
         hit = await self._screen.show_dialog(dialog)
-        if hit is None or await self._messages.go_to(hit.conversation, hit.message.sender, hit.message.id):
+        if hit is None:
+            return
+        said = hit.message
+        if await self._messages.go_to(hit.conversation, said.sender, said.id, said.is_guest):
             return
         around = await self._screen.ask_server(self._session.around(hit, _EXCERPT))
         if around:

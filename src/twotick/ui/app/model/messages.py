@@ -34,11 +34,14 @@ class MessageChange(NamedTuple):
         kind: edit, deletion or reaction.
         sender: the sender of the message that is changed.
         id: the Id of the message that is changed.
+        guest: whether a guest has sent that message (rule 12.14); None if that is not known. Then it is a member's, if
+            there is one, because a member may have the name of a guest by now.
     """
 
     kind: ChangeKind
     sender: str
     id: str
+    guest: bool | None = None
 
 
 class RoomNotice(NamedTuple):
@@ -153,6 +156,11 @@ class LocalMessage:
     is_guest: bool = False
 
     @property
+    def author(self) -> str:
+        """The key of its sender: a guest is never the member who has the name now."""
+        return author_key(self.sender, self.is_guest)
+
+    @property
     def has_place(self) -> bool:
         """Whether the server has given the place of the message."""
         return self.place[1] == 0
@@ -163,6 +171,11 @@ class LocalMessage:
         self.reply_to = self.file = self.transfer = self.path = None
         self.mention = False
         self.reactions = {}
+
+
+def author_key(sender: str, guest: bool) -> str:
+    """Return the key of a sender, in any case of letters. That of a guest is no name."""
+    return f"{sender.lower()} guest" if guest else sender.lower()
 
 
 def now() -> datetime:

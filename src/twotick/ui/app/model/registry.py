@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from twotick.client.member.events import State
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence, first_from
-from twotick.ui.app.model.messages import LocalMessage, Place
+from twotick.ui.app.model.messages import LocalMessage, Place, author_key
 from twotick.ui.people import ProfileBook, UserProfile
 
 _MAX_PRESENCES = 20_000
@@ -28,8 +28,8 @@ class ConversationRegistry:
         on_change: called with a conversation after anything in it has changed.
         on_profile_change: called after the profile of a user has changed.
         on_message_change: called before that with a loaded message that looks different now.
-        find_stored: returns a message that is not loaded, by conversation key, sender (empty for any) and Id; None if
-            the local store does not have it.
+        find_stored: returns a message that is not loaded, by conversation key, sender (empty for any), Id, and whether
+            a guest has sent it (None for either); None if the local store does not have it.
     """
 
     def __init__(self, name: str) -> None:
@@ -38,11 +38,11 @@ class ConversationRegistry:
         self.on_profile_change: Callable[[], None] = lambda: None
         self.on_change: Callable[[LocalConversation], None] = lambda _: None
         self.on_message_change: Callable[[LocalMessage], None] = lambda _: None
-        self.find_stored: Callable[[str, str, str], LocalMessage | None] = _find_nothing
+        self.find_stored: Callable[[str, str, str, bool | None], LocalMessage | None] = _find_nothing
         self._all: dict[str, LocalConversation] = {}
         self._presences: dict[str, UserPresence] = {}  # by name in lower case
         self._messages: dict[int, LocalMessage] = {}  # loaded messages by number in the local store
-        self._by_id: dict[tuple[str, str, str], LocalMessage] = {}  # loaded messages by conversation, sender and Id
+        self._by_id: dict[tuple[str, str, str], LocalMessage] = {}  # loaded messages by conversation, author and Id
         self._recency = itertools.count(1)
         self._mention_or_all = _mention_pattern(re.escape(name) + "|all")
         self._mention = _mention_pattern(re.escape(name))
@@ -130,16 +130,19 @@ class ConversationRegistry:
 
     # Messages
 
-    def find_message(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
+    def find_message(
+        self, conversation: LocalConversation, sender: str, ident: str, guest: bool | None = None
+    ) -> LocalMessage | None:
         """Return a message that is loaded or in the local store; None if it is neither.
 
         Args:
             conversation: its conversation.
             sender: its sender in any case of letters; empty for any sender.
             ident: its Id.
+            guest: whether a guest has sent it; None for a member's message or, if there is none, a guest's.
         """
-        loaded = self._by_id.get((conversation.key, sender.lower(), ident))
-        return loaded or self.find_stored(conversation.key, sender, ident)
+        loaded = self._by_id.get((conversation.key, author_key(sender, bool(guest)), ident))
+        return loaded or self.find_stored(conversation.key, sender, ident, guest)
 
     def loaded_message(self, number: int) -> LocalMessage | None:
         """Return a loaded message by its number in the local store; None if it is not loaded."""
@@ -173,7 +176,7 @@ class ConversationRegistry:
         """Remove a message that will not be sent."""
         conversation = self._all[message.conversation]
         if self._messages.pop(message.number, None) is not None:
-            self._by_id.pop((message.conversation, message.sender.lower(), message.id), None)
+            self._by_id.pop((message.conversation, message.author, message.id), None)
             conversation.messages.remove(message)
         self.on_change(conversation)
 
@@ -182,7 +185,7 @@ class ConversationRegistry:
         index = first_from(conversation.messages, place)
         for each in conversation.messages[:index]:
             del self._messages[each.number]
-            self._by_id.pop((each.conversation, each.sender.lower(), each.id), None)
+            self._by_id.pop((each.conversation, each.author, each.id), None)
         del conversation.messages[:index]
         conversation.loaded = False
         self.on_change(conversation)
@@ -247,7 +250,7 @@ class ConversationRegistry:
     def _index(self, message: LocalMessage) -> None:
         self._messages[message.number] = message
         if message.id:
-            self._by_id[message.conversation, message.sender.lower(), message.id] = message
+            self._by_id[message.conversation, message.author, message.id] = message
 
     def _insert(self, conversation: LocalConversation, message: LocalMessage) -> None:
         conversation.messages.insert(first_from(conversation.messages, message.place), message)
@@ -265,5 +268,5 @@ def _mention_pattern(names: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])@({names})(?![^\W_])", re.IGNORECASE)
 
 
-def _find_nothing(conversation: str, sender: str, ident: str) -> LocalMessage | None:
+def _find_nothing(conversation: str, sender: str, ident: str, guest: bool | None) -> LocalMessage | None:
     """Return None, as long as no local store is connected (`ConversationRegistry.find_stored`)."""

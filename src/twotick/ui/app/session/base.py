@@ -350,8 +350,17 @@ class ChatSession(ABC):
         """
         raise TwotickError(_NOT_FOR_GUESTS)
 
-    async def load_until(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
-        """Load older messages until one is among them, and return it; None if it is not among the newest 5,000."""
+    async def load_until(
+        self, conversation: LocalConversation, sender: str, ident: str, guest: bool | None = None
+    ) -> LocalMessage | None:
+        """Load older messages until one is among them, and return it; None if it is not among the newest 5,000.
+
+        Args:
+            conversation: its conversation.
+            sender: its sender.
+            ident: its Id.
+            guest: whether a guest has sent it; None for a member's message or, if there is none, a guest's.
+        """
         raise TwotickError(_NOT_FOR_GUESTS)
 
     async def around(self, hit: SearchHit, count: int) -> list[LocalMessage]:

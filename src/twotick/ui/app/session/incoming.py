@@ -179,10 +179,10 @@ class EntryHandler:
             return
         last = self._repository.store.last_place(mine.conversation)
         if theirs.deleted is not None:
-            change = MessageChange(ChangeKind.DELETE, mine.sender, mine.id)
+            change = MessageChange(ChangeKind.DELETE, mine.sender, mine.id, mine.is_guest)
             self._repository.apply_change(mine.conversation, change, mine.sender, last, "", theirs.deleted)
         elif theirs.edited is not None and (mine.edited is None or mine.text != theirs.text):
-            change = MessageChange(ChangeKind.EDIT, mine.sender, mine.id)
+            change = MessageChange(ChangeKind.EDIT, mine.sender, mine.id, mine.is_guest)
             self._repository.apply_change(mine.conversation, change, mine.sender, last, theirs.text, theirs.edited)
 
     def _handle_change(self, entry: MemberMessage) -> None:
@@ -196,9 +196,9 @@ class EntryHandler:
                 self._repository.settle(mine, DeliveryUpdate(State.ACCEPTED, entry.seq, entry.place))
                 return
         place, key, store = entry.place or entry.seq, name.lower(), self._repository.store
-        before = store.find(key, change.sender, change.id)
+        before = store.find_changed(key, change)
         self._repository.apply_change(key, change, entry.sender, place, entry.text, entry.time or now())
-        after = store.find(key, change.sender, change.id)
+        after = store.find_changed(key, change)
         conversation = self._conversations.find(key)
         # The counts that the server has given know of the changes up to then.
         if conversation is None or entry.seq <= conversation.counted:
@@ -398,7 +398,8 @@ def _file(file: FileInfo | None) -> Attachment | None:
 def _change(entry: MemberMessage) -> MessageChange | None:
     """Return the change of another message that a message carries; None if it carries none.
 
-    Users change their own messages; only moderators of rooms also delete those of others.
+    Users change their own messages; only moderators of rooms also delete those of others. Who changes a message of
+    their own is a member.
     """
     found: tuple[ChangeKind, Reference] | None = None
     if (edits := entry.edits) is not None:
@@ -410,4 +411,4 @@ def _change(entry: MemberMessage) -> MessageChange | None:
     if found is None or not is_identifier(found[1].id.encode(errors="replace")):
         return None
     action, (sender, ident) = found
-    return MessageChange(action, sender, ident)
+    return MessageChange(action, sender, ident, False if sender.lower() == entry.sender.lower() else None)

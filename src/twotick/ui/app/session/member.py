@@ -273,7 +273,7 @@ class MemberSession(MemberRequests):
 
     def _compose_change(self, action: ChangeKind, message: LocalMessage, text: str) -> LocalMessage:
         change = self._compose(message.conversation, text, None)
-        change.change = MessageChange(action, message.sender, message.id)
+        change.change = MessageChange(action, message.sender, message.id, False if message.outgoing else None)
         return change
 
     def send_file(

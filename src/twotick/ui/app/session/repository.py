@@ -148,8 +148,8 @@ class ChatRepository:
         self._apply_waiting(message)
         return message
 
-    def _find_stored(self, key: str, sender: str, ident: str) -> LocalMessage | None:
-        found = self.store.find(key, sender, ident)
+    def _find_stored(self, key: str, sender: str, ident: str, guest: bool | None) -> LocalMessage | None:
+        found = self.store.find(key, sender, ident, guest)
         return None if found is None else self.shared(found)
 
     def add(self, message: LocalMessage) -> None:
@@ -269,7 +269,7 @@ class ChatRepository:
 
     def _show(self, key: str, change: MessageChange) -> None:
         """Show a message as it is stored, with the waiting changes applied to it."""
-        kept = self.store.find(key, change.sender, change.id)
+        kept = self.store.find_changed(key, change)
         if kept is None:
             return
         shown = self.shared(kept)
@@ -290,6 +290,8 @@ class ChatRepository:
                 change is None
                 or each.conversation != message.conversation
                 or about != (change.sender.lower(), change.id)
+                or (found := self.store.find_changed(message.conversation, change)) is None
+                or found.number != message.number
             ):
                 continue
             match change.kind:

@@ -76,10 +76,12 @@ class MemberRequests(ChatSession):
                 hits.append(SearchHit(where, hit))
         return SearchResults(hits, found.before)
 
-    async def load_until(self, conversation: LocalConversation, sender: str, ident: str) -> LocalMessage | None:
+    async def load_until(
+        self, conversation: LocalConversation, sender: str, ident: str, guest: bool | None = None
+    ) -> LocalMessage | None:
         """See `ChatSession`."""
         while True:
-            found = self.conversations.find_message(conversation, sender, ident)
+            found = self.conversations.find_message(conversation, sender, ident, guest)
             if found is not None and conversation.index(found) >= 0:
                 return found
             if len(conversation.messages) >= MAX_LOADED or (conversation.loaded and conversation.complete):
@@ -151,7 +153,8 @@ class MemberRequests(ChatSession):
     def _shown(self, conversation: LocalConversation, entries: list[MemberMessage]) -> list[LocalMessage]:
         """Return messages from the server, or the same messages as they are loaded."""
         copies = [told[1] for each in entries if (told := self._entries.message(each)) is not None]
-        return [self.conversations.find_message(conversation, each.sender, each.id) or each for each in copies]
+        find = self.conversations.find_message
+        return [find(conversation, each.sender, each.id, each.is_guest) or each for each in copies]
 
     async def _fetch_older(self, conversation: LocalConversation) -> None:
         oldest = self.store.first_place(conversation.key)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from twotick.client.member.headers import parse_time
-from twotick.ui.app.model.messages import LocalMessage, MessageChange, now
+from twotick.ui.app.model.messages import LocalMessage, MessageChange, author_key, now
 from twotick.ui.app.storage.database import Database
 
 _MAX_REACTIONS = 500
@@ -14,8 +14,8 @@ _MAX_REACTION_LENGTH = 64
 
 
 def target(change: MessageChange) -> tuple[str, str]:
-    """Return sender and Id of the message that is changed, as the tables of this module store them."""
-    return change.sender.lower(), change.id
+    """Return author and Id of the message that is changed, as the tables of this module store them."""
+    return author_key(change.sender, bool(change.guest)), change.id
 
 
 class DeferredChanges:
@@ -45,8 +45,8 @@ class DeferredChanges:
             deleted: the time of a deletion.
         """
         self._database.execute(
-            "INSERT INTO later VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET place = excluded.place,"
-            " body = excluded.body, edited = excluded.edited, deleted = excluded.deleted"
+            "INSERT INTO later VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET place = excluded.place,"
+            " body = excluded.body, edited = excluded.edited, deleted = excluded.deleted, own = excluded.own"
             " WHERE deleted IS NULL AND (excluded.deleted IS NOT NULL OR excluded.place > place)",
             key,
             *target(change),
@@ -54,10 +54,14 @@ class DeferredChanges:
             text,
             edited and edited.isoformat(),
             deleted and deleted.isoformat(),
+            change.guest is False,
         )
 
     def apply_to(self, message: LocalMessage) -> int:
         """Apply the change that was kept for a message, and remove the change from the table.
+
+        A change that does not say whose message it is about is kept for a member's. A guest's takes it, unless it is
+        the sender's own: guests change nothing.
 
         Returns:
             The place of the edit that the message has now; 0 for none.
@@ -65,10 +69,12 @@ class DeferredChanges:
         if not message.id or message.change is not None:
             return 0
         found = self._database.execute(
-            "DELETE FROM later WHERE (conversation, sender, id) = (?, ?, ?) RETURNING place, body, edited, deleted",
+            "DELETE FROM later WHERE (conversation, sender, id) = (?, ?, ?) AND NOT (own AND ?)"
+            " RETURNING place, body, edited, deleted",
             message.conversation,
             message.sender.lower(),
             message.id,
+            message.is_guest,
         ).fetchone()
         if found is None or message.deleted is not None:
             return 0
@@ -120,6 +126,21 @@ class Reactions:
             "DELETE FROM reaction WHERE (conversation, sender, id) = (?, ?, ?)", key, *target(change)
         )
 
+    def give(self, message: LocalMessage) -> None:
+        """Give a guest's message the reactions that were kept for a member's, of which there is none.
+
+        Those of a member of that name stay: they are to a message of that member.
+        """
+        author = message.sender.lower()
+        self._database.execute(
+            "UPDATE OR IGNORE reaction SET sender = ? WHERE (conversation, sender, id) = (?, ?, ?) AND name <> ?",
+            message.author,
+            message.conversation,
+            author,
+            message.id,
+            author,
+        )
+
     def load_into(self, message: LocalMessage) -> None:
         """Fill in the reactions to a message."""
         if not message.id or message.change is not None:
@@ -128,7 +149,7 @@ class Reactions:
             "SELECT name, body FROM reaction WHERE (conversation, sender, id) = (?, ?, ?) AND body <> ''"
             " ORDER BY place, rowid",
             message.conversation,
-            message.sender.lower(),
+            message.author,
             message.id,
         )
         for name, text in found:

@@ -7,7 +7,7 @@ from pathlib import Path
 from twotick.client.member.events import State
 from twotick.ui.app.model.messages import WAITING
 
-_VERSION = 3
+_VERSION = 4
 
 _CONVERSATIONS = """
 CREATE TABLE conversation (
@@ -28,7 +28,7 @@ CREATE TEMP TABLE message (
     state INTEGER, reason TEXT NOT NULL, mention INTEGER NOT NULL, seq INTEGER NOT NULL DEFAULT 0,
     have INTEGER NOT NULL DEFAULT 0, recipients INTEGER NOT NULL DEFAULT 0, edited TEXT,
     edit_place INTEGER NOT NULL DEFAULT 0, deleted TEXT, more TEXT NOT NULL DEFAULT '', action TEXT NOT NULL DEFAULT '',
-    news INTEGER NOT NULL DEFAULT 0
+    news INTEGER NOT NULL DEFAULT 0, guest INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX by_place ON message (conversation, place, ord);
 CREATE INDEX by_seq ON message (seq);
@@ -40,7 +40,7 @@ CREATE INDEX waiting ON message (number) WHERE state = {State.QUEUED.value};
 _CHANGES = """
 CREATE TEMP TABLE later (
     conversation TEXT NOT NULL, sender TEXT NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL, body TEXT NOT NULL,
-    edited TEXT, deleted TEXT, PRIMARY KEY (conversation, sender, id)
+    edited TEXT, deleted TEXT, own INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (conversation, sender, id)
 );
 CREATE TEMP TABLE reaction (
     conversation TEXT NOT NULL, sender TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE,
@@ -95,6 +95,26 @@ CREATE TABLE place (only INTEGER PRIMARY KEY CHECK (only = 1), conversation TEXT
 """Migrates a database of version 2 to version 3."""
 
 
+_OWN_CHANGES = """
+ALTER TABLE later ADD COLUMN own INTEGER NOT NULL DEFAULT 0;
+UPDATE later SET own = edited IS NOT NULL;
+"""
+"""Migrates the messages of a database of version 2 or 3 to version 4, together with `_GUESTS`."""
+
+_SAME = (
+    "m.id = reaction.id AND m.id <> '' AND m.conversation = reaction.conversation AND lower(m.sender) = reaction.sender"
+)
+
+_GUESTS = f"""
+ALTER TABLE message ADD COLUMN guest INTEGER NOT NULL DEFAULT 0;
+UPDATE message SET guest = 1 WHERE more <> '' AND json_extract(more, '$.guest');
+UPDATE OR IGNORE reaction SET sender = sender || ' guest' WHERE name <> sender
+    AND EXISTS (SELECT 1 FROM message m WHERE {_SAME} AND m.guest)
+    AND NOT EXISTS (SELECT 1 FROM message m WHERE {_SAME} AND NOT m.guest AND m.action = '');
+"""  # noqa: S608 # contains constants only
+"""Tells messages of guests from those of members who have their names by now. Comes last."""
+
+
 def open_database(file: Path | None, keep_messages: bool) -> sqlite3.Connection:
     """Open the database, create it if it does not exist, and migrate it if it is of an older version.
 
@@ -139,10 +159,10 @@ def _migrate(connection: sqlite3.Connection, keep_messages: bool) -> None:
     if version == 0:
         script = _CONVERSATIONS + (_on_disk(_MESSAGES + _CHANGES) if keep_messages else "")
     elif version == 1:
-        script = _FROM_1 + _on_disk(_CHANGES) + _FROM_2
-    elif version == 2:
-        script = _FROM_2
-    if script:
+        script = _FROM_1 + _on_disk(_CHANGES) + _FROM_2 + _GUESTS
+    elif version < _VERSION:
+        script = (_FROM_2 if version == 2 else "") + (_OWN_CHANGES + _GUESTS if keep_messages else "")
+    if version != _VERSION:
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {_VERSION}; COMMIT;")
     if not keep_messages:
         connection.executescript(_MESSAGES + _CHANGES + _ONLY_DRAFTS)

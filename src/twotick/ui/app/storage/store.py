@@ -237,9 +237,9 @@ class LocalStore:
         """
         with self.transaction():
             edit_place = self._deferred.apply_to(message)
-            row = (*message_values(message), edit_place)
+            row = (*message_values(message), edit_place, message.is_guest)
             cursor = self._do(
-                f"INSERT INTO message ({MESSAGE_COLUMNS.removeprefix('number, ')}, news, edit_place)"  # noqa: S608 # contains constants only
+                f"INSERT INTO message ({MESSAGE_COLUMNS.removeprefix('number, ')}, news, edit_place, guest)"  # noqa: S608 # contains constants only
                 f" VALUES ({', '.join('?' * len(row))})",
                 *row,
             )
@@ -247,6 +247,12 @@ class LocalStore:
             if message.place[0] == WAITING:
                 message.place = (WAITING, message.number)
                 self._do("UPDATE message SET ord = number WHERE number = ?", message.number)
+            if (
+                message.is_guest
+                and message.id
+                and self.find(message.conversation, message.sender, message.id, False) is None
+            ):
+                self._reactions.give(message)
             self._reactions.load_into(message)
 
     def update_state(self, message: LocalMessage) -> None:
@@ -278,20 +284,27 @@ class LocalStore:
         """Return a new copy of a message as it is stored; None if it is not stored."""
         return self._one("number = ?", message.number)
 
-    def find(self, key: str, sender: str, ident: str) -> LocalMessage | None:
+    def find(self, key: str, sender: str, ident: str, guest: bool | None = None) -> LocalMessage | None:
         """Return the message with an Id in a conversation.
 
         Args:
             key: the key of the conversation.
             sender: the sender, in any case of letters; empty for any sender.
             ident: the Id.
+            guest: whether a guest has sent it; None for a member's message or, if there is none, a guest's.
         """
         return self._one(
-            "id = ?1 AND id <> '' AND conversation = ?2 AND (?3 = '' OR sender = ?3 COLLATE NOCASE) AND action = ''",
+            "id = ?1 AND id <> '' AND conversation = ?2 AND (?3 = '' OR sender = ?3 COLLATE NOCASE) AND action = ''"
+            " AND (?4 IS NULL OR guest = ?4) ORDER BY guest",
             ident,
             key,
             sender,
+            guest,
         )
+
+    def find_changed(self, key: str, change: MessageChange) -> LocalMessage | None:
+        """Return the message of a conversation that a change is about; None if it is not stored."""
+        return self.find(key, change.sender, change.id, change.guest)
 
     def find_at(self, key: str, place: int) -> LocalMessage | None:
         """Return the message of a conversation with a number in the log or, for a room, a place in the room."""
@@ -382,7 +395,7 @@ class LocalStore:
             mention: whether the new text mentions the user.
         """
         with self.transaction():
-            found = self.find(key, change.sender, change.id)
+            found = self.find_changed(key, change)
             if found is None:
                 self._deferred.add(change, key, place, text=text, edited=when)
                 return
@@ -399,8 +412,8 @@ class LocalStore:
     def delete(self, change: MessageChange, key: str, place: int, when: datetime) -> None:
         """Erase the content of a message, also from the file. See `edit` for the arguments."""
         with self.transaction():
-            self._reactions.delete_all(change, key)
-            found = self.find(key, change.sender, change.id)
+            found = self.find_changed(key, change)
+            self._reactions.delete_all(_about(change, found), key)
             if found is None:
                 self._deferred.add(change, key, place, deleted=when)
             else:
@@ -415,9 +428,9 @@ class LocalStore:
     def react(self, change: MessageChange, key: str, place: int, name: str, text: str) -> None:
         """Store the reaction of a user, or remove it if the text is empty. See `edit` for the other arguments."""
         with self.transaction():
-            found = self.find(key, change.sender, change.id)
+            found = self.find_changed(key, change)
             if found is None or found.deleted is None:
-                self._reactions.set(change, key, place, name, text)
+                self._reactions.set(_about(change, found), key, place, name, text)
 
     # Limits
 
@@ -476,3 +489,8 @@ class LocalStore:
         with self.transaction():
             for (key,) in rows:
                 self.forget_conversation(key)
+
+
+def _about(change: MessageChange, found: LocalMessage | None) -> MessageChange:
+    """Return a change that says whether the message that it is about, if it is stored, is a guest's."""
+    return change if found is None else change._replace(guest=found.is_guest)
