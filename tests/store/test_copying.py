@@ -34,7 +34,11 @@ LIMITS = StoreLimits()
 def folder(tmp_path: Path) -> Path:
     """A store with something in most tables."""
     asker = Asker(tmp_path / "old")
-    asker.add("alice", "bob", "carol", "dave")
+    asker.add("alice", "bob", "carol")
+    bot = asker.ask(AddBot("cron", NOW))
+    assert isinstance(bot, BotMember)
+    asker.ask(AddDelayed(DelayedMessage(bot.number, b"bob", b"d", b"s", NOW + 0.5, "main", b"\0", b"", b"wake up \0")))
+    asker.add("dave")
     asker.gather("alice", "bob", "carol")
     for number in range(40):
         asker.send("alice", "bob", id=b"%d" % number, body=b"hello %d \xff\0" % number)
@@ -63,7 +67,9 @@ def test_a_copy_of_a_copy_has_all_data(folder: Path, new_database: Callable[[], 
     before = all_rows(folder)
     assert before == all_rows(url) == all_rows(back)
     assert sum(map(len, before.values())) == rows
-    assert {"member", "content", "log", "room", "invitation"} <= {name for name, found in before.items() if found}
+    assert {"member", "content", "log", "room", "invitation", "delayed"} <= {
+        name for name, found in before.items() if found
+    }
     found: list[Any] = []
     for place in (folder, None), (None, url), (back, None):
         with closing(open_store(*place, LIMITS)) as store:
@@ -71,7 +77,7 @@ def test_a_copy_of_a_copy_has_all_data(folder: Path, new_database: Callable[[], 
             asker = Asker.__new__(Asker)
             asker.store, asker.members = store, {"alice": 1, "bob": 2}
             asker.add("erin")
-            assert asker.members["erin"] == 5
+            assert asker.members["erin"] == 6
             last = max(entry.message for entry in asker.log("bob"))
             asker.send("alice", "bob", id=b"new")
             assert max(entry.message for entry in asker.log("bob")) > last
