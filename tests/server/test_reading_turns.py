@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 from tests.server.test_shares import HERE, THERE, user
 from tests.sockets import Visitors
-from twotick.server import Server, ServerLimits
+from twotick.server import Server, ServerLimits, ServerOptions
 from twotick.server.reading_turns import MOST_OF_A_TURN, ReadingTurns
+from twotick.server.web.connections import Web
+from twotick.server.web.ports import make_web
 from twotick.store import AddMember, SqliteStore, StoreLimits
 from twotick.wire import CLASSIC_SIDES, UNABLE_TO_SEND, Side, Verb, forward_start, frame, received, register, send
 
@@ -58,7 +60,7 @@ class Wire(asyncio.Transport):
         reading: whether the server reads.
     """
 
-    def __init__(self, server: Server, address: str) -> None:
+    def __init__(self, server: Server | Web, address: str) -> None:
         super().__init__({"peername": (address, 1)})
         self._connection = server.make_protocol()
         self.given = b""
@@ -148,6 +150,24 @@ async def test_what_is_stored_counts_for_more_than_its_bytes() -> None:
     await until_answered(server)
     assert all(wire.reading for wire in greedy)
     assert server.exchange.tally.accepted == 20 * 50
+    await server.stop()
+
+
+async def test_a_body_in_small_chunks_is_handled_in_turns() -> None:
+    """Each chunk takes much longer than its bytes, and there may be a million in a body."""
+    server = Server(ServerLimits())
+    wire = Wire(make_web(server, ServerOptions(), None), HERE)
+    wire.put(b"PUT /bob HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await asyncio.sleep(0)
+    wire.put(b"1\r\na\r\n" * 20_000)
+    turns = 0
+    while not wire.reading:
+        await asyncio.sleep(0)
+        turns += 1
+    assert 10 < turns < 100
+    wire.put(b"0\r\n\r\n")
+    await until_answered(server)
+    assert wire.given.startswith(b"HTTP/1.1 401 "), "it is whole, and has no token"
     await server.stop()
 
 

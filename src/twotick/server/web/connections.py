@@ -71,6 +71,9 @@ _TOO_LONG: Final = "The body of the request is too long."
 _REQUEST: Final = 4096
 """The bytes as which a request counts in the turn of its address: it takes as long as some dozen frames."""
 
+_CHUNK: Final = 256
+"""The bytes as which a part of a body counts, which may be a chunk of one byte: it takes as long as two frames."""
+
 
 MakeIrc: TypeAlias = Callable[[Visitor, bool], SocketConnection]
 """Returns the protocol of a WebSocket for IRC: for a visitor, with messages of text or binary ones."""
@@ -159,6 +162,7 @@ class HttpConnection(asyncio.Protocol):
         "_clogged",
         "_given",
         "_http",
+        "_is_waiting",
         "_posted",
         "_waiting",
         "_web",
@@ -173,7 +177,8 @@ class HttpConnection(asyncio.Protocol):
         self._given = address
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_OF_HEAD)
         self._clogged = False
-        self._waiting: h11.Request | None = None  # for a turn of its address
+        self._is_waiting = False  # for a turn of its address
+        self._waiting: h11.Request | None = None  # the request that does; None if more of a body does
         self._asked = ""  # for the log: the method and the path of the last request
         self._client = ""  # and the address that a proxy names
         self._asking: asyncio.Task[WebAnswer] | None = None  # what answers a request of the operator's page
@@ -228,7 +233,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Look for the next request, and answer it."""
-        if self.closing or self._clogged or self._asking is not None or self._waiting is not None:
+        if self.closing or self._clogged or self._asking is not None or self._is_waiting:
             return
         if self.transport.is_closing():
             return
@@ -238,6 +243,8 @@ class HttpConnection(asyncio.Protocol):
             event = self._http.next_event()
             while isinstance(event, h11.EndOfMessage | h11.Data):
                 if self._posted is not None and self._take_body(self._posted, event):
+                    return
+                if not self._has_turn(_CHUNK):
                     return
                 event = self._http.next_event()
             if isinstance(event, h11.Request):
@@ -330,28 +337,40 @@ class HttpConnection(asyncio.Protocol):
 
     def _take(self, request: h11.Request) -> None:
         """Answer a request, unless its address has had its turn (rule 8.7)."""
+        if self._has_turn(_REQUEST):
+            self._answer(request)
+        else:
+            self._waiting = request
+
+    def _has_turn(self, amount: int) -> bool:
+        """Count bytes for the turn of the address; if that is over, wait for another, and return False."""
         host = self._web.host
         if not host.flushing:
             host.flush_soon()
         handled = host.turns.handled
         so_far = handled.get(self.network, 0)
         if so_far < MOST_OF_A_TURN:
-            handled[self.network] = so_far + _REQUEST
-            self._answer(request)
-        else:
-            self._waiting = request
-            self.transport.pause_reading()
-            host.turns.wait(self)
+            handled[self.network] = so_far + amount
+            return True
+        self._is_waiting = True
+        self.transport.pause_reading()
+        host.turns.wait(self)
+        return False
 
     @property
     def unhandled(self) -> int:
-        """How many bytes the request counts as that waits for a turn of its address."""
-        return _REQUEST
+        """How many bytes that counts as which waits for a turn of its address."""
+        return _CHUNK if self._waiting is None else _REQUEST
 
     def go_on(self) -> None:
-        """Answer the request that has waited for a turn of its address."""
+        """Answer the request, or take more of the body, that has waited for a turn of its address."""
+        self._is_waiting = False
         request, self._waiting = self._waiting, None
-        if request is not None and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if request is None:
+            self._next()
+        else:
             self._answer(request)
 
     def _answer(self, request: h11.Request) -> None:
