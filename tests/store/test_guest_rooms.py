@@ -17,7 +17,7 @@ from twotick.store.requests.guest_rooms import (
     ListGuestRooms,
     RoomPart,
 )
-from twotick.store.requests.messages import Append, Appended, Duplicate, MessageState
+from twotick.store.requests.messages import Acknowledge, Append, Appended, Duplicate, MessageState, Prune
 from twotick.store.requests.rooms import ChangeRoom, CreateRoom, RoomChanged, RoomDescription, RoomRole
 
 SEEN = RoomDescription("#Open", True, "all", 2, RoomRole.NONE, invited=False, guests=True)
@@ -101,6 +101,18 @@ def test_a_room_that_lets_guests_in_no_more_takes_nothing_from_them(team: Asker)
     assert team.ask(said) == Refusal("there is no such room")
     team.leave("alice", "#open")
     team.leave("bob", "#open")
+    assert team.ask(said) == Refusal("there is no such room")
+
+
+def test_a_room_that_is_gone_and_forgotten_takes_nothing_from_guests(team: Asker) -> None:
+    said = from_guest(team)
+    for name in ("alice", "bob"):
+        team.leave(name, "#open")
+        team.ask(Acknowledge(team.members[name], b"main", 99, NOW))
+    while team.ask(Prune(NOW + 1_000_000, 1.0)):
+        pass
+    assert team.ask(FetchRoom(said.into, 0, 10, 1 << 20, NOW)) == RoomPart([], 0, 0, is_open=False)
+    assert team.ask(FindRoomMembers(said.into)) == []
     assert team.ask(said) == Refusal("there is no such room")
 
 

@@ -98,7 +98,16 @@ class RoomRepository:
         return self._load(number)
 
     def numbered(self, number: int) -> RoomState:
-        """Return the room with a number, which may be gone: then it has no members."""
+        """Return the room with a number, which may be gone: then it has no members.
+
+        Raises:
+            NotAllowed: it is gone, and so is all that was sent to it.
+        """
+        if (
+            number not in self._cache.rooms
+            and self._tables.direct("SELECT 1 FROM room WHERE number = ?", (number,)).fetchone() is None
+        ):
+            raise NotAllowed(NO_ROOM)
         return self._load(number)
 
     def letting_guests_in(self, name: bytes) -> RoomState:
