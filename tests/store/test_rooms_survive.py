@@ -45,7 +45,8 @@ class Machine(RuleBasedStateMachine):
         begin: list[Request[Any]] = [AddMember(name, "", NOW) for name in ("alice", "Bob", "carol", "dan")]
         self.pair.ask(begin)
         self.pair.ask([OpenDevice(1, "laptop", 0, NOW), OpenDevice(2, "laptop", 0, NOW)])
-        self.pair.ask([CreateRoom(1, "#Team", public, "t", NOW), CreateRoom(2, "#den", not public, "", NOW)])
+        self.pair.ask([CreateRoom(1, "#Team", public, "t", NOW, public)])
+        self.pair.ask([CreateRoom(2, "#den", not public, "", NOW, not public)])
         self.pair.ask([InviteToRoom(1, "#team", name, NOW) for name in ("bob", "carol")])
         self.pair.ask([JoinRoom(number, "#team", NOW + number) for number in (2, 3)])
 

@@ -81,6 +81,16 @@ from twotick.store import (
     SqliteStore,
     StoreLimits,
 )
+from twotick.store.requests.guest_rooms import (
+    CheckPutOut,
+    FetchRoom,
+    FindGuestRoom,
+    FindRoomMembers,
+    GuestRoom,
+    ListGuestRoomMembers,
+    ListGuestRooms,
+    RoomPart,
+)
 
 LIMITS = StoreLimits(mailbox_entries=6, mailbox_bytes=60, devices=3, room_members=3, rooms=2, settings=2)
 WIDE = StoreLimits(mailbox_entries=40, mailbox_bytes=1000, devices=3, room_members=4, rooms=2, settings=3)
@@ -165,6 +175,25 @@ def messages_to_rooms(draw: st.DrawFn) -> Append:
     return draw(changes(message))
 
 
+@st.composite
+def messages_of_guests(draw: st.DrawFn) -> Append:
+    """Messages to rooms that let guests in; `Pair` looks which rooms do."""
+    return Append(
+        sender=None,
+        sender_name=draw(st.sampled_from([b"guest", b"guest", b"GUEST", b"gus", b"dan"])),
+        id=draw(st.sampled_from([b"1", b"1", b"2", b"new"])),
+        recipient=draw(rooms_bytes),
+        headers=draw(st.sampled_from([b"Time: 1\n", b"Time: 2\nAccepted: 3\n", b"Time: 1\nX-a: 1\n"])),
+        body=draw(st.sampled_from([b"hello", b"hello", b"", b"@carol" + b"x" * 20])),
+        time=draw(times),
+        expires=draw(st.one_of(st.none(), st.none(), times)),
+        into=FIND,
+    )
+
+
+FIND = -1
+"""In place of the number of a room: the one that lets guests in, or did last."""
+
 rooms = st.sampled_from(["#Team", "#team", "#TEAM", "#team", "#team", "#den", "#den"])
 rooms_bytes = rooms.map(str.encode)
 topics = st.sampled_from(["", "t", "u"])
@@ -205,6 +234,8 @@ about_rooms: st.SearchStrategy[Request[Any]] = st.one_of(
     messages_to_rooms(),
     messages_to_rooms(),
     messages_to_rooms(),
+    messages_of_guests(),
+    messages_of_guests(),
     st.builds(JoinRoom, members, rooms, times),
     st.builds(JoinRoom, members, rooms, times),
     st.builds(InviteToRoom, members, rooms, names, times),
@@ -215,10 +246,17 @@ about_rooms: st.SearchStrategy[Request[Any]] = st.one_of(
         History, members, rooms_bytes, back, st.one_of(st.just(0.0), times), st.integers(0, 6), st.integers(0, 60)
     ),
     rarely(
-        st.builds(CreateRoom, members, st.one_of(rooms, st.just("team")), st.booleans(), topics, times),
+        st.builds(CreateRoom, members, st.one_of(rooms, st.just("team")), st.booleans(), topics, times, st.booleans()),
         st.one_of(
             st.builds(LeaveRoom, members, rooms, times),
             st.builds(ChangeRoom, members, rooms, maybe, st.one_of(st.none(), topics, st.just("a\nb")), times),
+            st.builds(ChangeRoom, owners, rooms, maybe, st.none(), times, maybe, st.booleans()),
+            st.builds(CheckPutOut, members, rooms),
+            st.builds(FindGuestRoom, rooms, st.just("")),
+            st.builds(FindRoomMembers, st.integers(1, 2)),
+            st.builds(ListGuestRoomMembers, rooms, st.just("")),
+            st.builds(ListGuestRooms, st.integers(0, 1), st.just("")),
+            st.builds(FetchRoom, st.integers(1, 2), st.integers(0, 20), st.integers(0, 6), st.integers(0, 60), times),
             st.builds(RemoveFromRoom, owners, rooms, names, times),
             st.builds(SetRoomRole, owners, rooms, names, roles, times),
             st.builds(SetShown, members, maybe),
@@ -290,6 +328,8 @@ def contents(members: list[int], last: int) -> list[Request[Any]]:
             for room in ("#team", "#den")
             for each in (ListRoomMembers(number, room), GetRoom(number, room))
         ),
+        *(FetchRoom(room, 0, 10_000, 1 << 30, NOW + 6) for room in (1, 2)),
+        ListGuestRooms(100, ""),
     ]
 
 
@@ -307,6 +347,7 @@ class Pair:
         self.ends: Counter[int] = Counter()
         self.numbers = count()
         self.last = 0
+        self.letting_in: dict[bytes, int] = {}
 
     def ask(self, batch: list[Request[Any]]) -> None:
         """Ask both, and compare the answers."""
@@ -369,6 +410,8 @@ class Pair:
             return max(self.ends[number(member)] - drawn, 0)
 
         match request:
+            case Append() if request.into == FIND:
+                return self._from_guest(request)
             case Append():
                 to = tuple(dict.fromkeys(number(member) for member in request.members))
                 recipient = request.recipient
@@ -436,6 +479,15 @@ class Pair:
             case _:
                 return request
 
+    def _from_guest(self, request: Append) -> Append:
+        """A guest's message to the room of a name that lets guests in; to the last one if there is none now."""
+        room = request.recipient.lower()
+        found = self.reference.ask(FindGuestRoom(room.decode(), ""))
+        if isinstance(found, GuestRoom):
+            self.letting_in[room] = found.number
+        ident = b"new%d" % next(self.numbers) if request.id == b"new" else request.id
+        return replace(request, into=self.letting_in.get(room, 0), id=ident)
+
     def close(self) -> None:
         self.disk.close()
         self.reference.close()
@@ -453,7 +505,7 @@ class Pair:
                 return self._outcome(result)
             case OpenedDevice() | RoomChanged() | ConversationSet():
                 return replace(result, effects=self._outcome(result.effects))
-            case Fetched() | MessagesPart() | SearchPage():
+            case Fetched() | MessagesPart() | SearchPage() | RoomPart():
                 return replace(result, entries=self._entries(result.entries))
             case _:
                 return result
@@ -473,7 +525,7 @@ class Pair:
 def _entries_of(result: Any) -> list[LogEntry]:
     """The entries that an answer has."""
     match result:
-        case Effects() | Fetched() | MessagesPart() | SearchPage():
+        case Effects() | Fetched() | MessagesPart() | SearchPage() | RoomPart():
             return result.entries
         case Appended() | OpenedDevice() | RoomChanged() | ConversationSet():
             return result.effects.entries
@@ -512,7 +564,8 @@ class InRooms(RuleBasedStateMachine):
         begin: list[Request[Any]] = [AddMember(name, "", NOW) for name in ("alice", "Bob", "carol", "dan")]
         self.pair.ask(begin)
         self.pair.ask([OpenDevice(1, "laptop", 0, NOW), OpenDevice(2, "laptop", 0, NOW)])
-        self.pair.ask([CreateRoom(1, "#Team", public, "t", NOW), CreateRoom(2, "#den", not public, "", NOW)])
+        self.pair.ask([CreateRoom(1, "#Team", public, "t", NOW, public)])
+        self.pair.ask([CreateRoom(2, "#den", not public, "", NOW, not public)])
         self.pair.ask([InviteToRoom(1, "#team", name, NOW) for name in ("bob", "carol")])
         self.pair.ask([JoinRoom(number, "#team", NOW + number) for number in (2, 3)])
 
