@@ -42,12 +42,14 @@ from twotick.store import (
     Appended,
     DelayedMessage,
     Duplicate,
+    EntryKind,
     Fetch,
     FindDatabaseState,
     FindMember,
     ListDelayed,
     MarkRead,
     Member,
+    MessageState,
     OpenDevice,
     Request,
     SetProfile,
@@ -342,11 +344,8 @@ def test_a_commit_that_did_not_wait_for_the_standby_is_a_failure(
         assert store.ask(FindMember("alice")) is not None
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_what_became_of_a_message_is_found_out_by_its_id(
-    shared: PostgresAsker, monkeypatch: pytest.MonkeyPatch, is_kept: bool
-):
-    """The connection breaks while the database commits. What cannot be carried out twice stays unknown."""
+def break_at_commit(monkeypatch: pytest.MonkeyPatch, *, is_kept: bool) -> None:
+    """Break the connection once while the database commits."""
     commit = PostgresConnection.commit
     broken: list[PostgresConnection] = []
 
@@ -360,6 +359,14 @@ def test_what_became_of_a_message_is_found_out_by_its_id(
         raise ConnectionResetError("the connection broke")
 
     monkeypatch.setattr(PostgresConnection, "commit", breaking)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_became_of_a_message_is_found_out_by_its_id(
+    shared: PostgresAsker, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+):
+    """The connection breaks while the database commits. What cannot be carried out twice stays unknown."""
+    break_at_commit(monkeypatch, is_kept=is_kept)
     requests = [shared.append("alice", "bob", id=b"1"), AddMember("dave", "", NOW), FindMember("bob")]
     sent, added, found = shared.store.work_on(requests).answers
     assert type(sent) is (Duplicate if is_kept else Appended)
@@ -367,6 +374,16 @@ def test_what_became_of_a_message_is_found_out_by_its_id(
     assert isinstance(added, StoreError)
     assert isinstance(found, Member)
     assert len(shared.log("bob")) == 1
+
+
+def test_a_message_to_a_guest_that_may_be_stored_has_an_outcome(shared: PostgresAsker, monkeypatch: pytest.MonkeyPatch):
+    """The server does not know its number, so it gives it to none, and its sender must be told."""
+    break_at_commit(monkeypatch, is_kept=True)
+    said = shared.append("alice", id=b"1", to="guest", live=True)
+    (sent,) = shared.store.work_on([said]).answers
+    assert isinstance(sent, Duplicate)
+    assert (sent.state, sent.reason) == (MessageState.FAILED, "it is not known whether the message arrived")
+    assert [entry.kind for entry in shared.log("alice")] == [EntryKind.SENT, EntryKind.FAILED]
 
 
 def test_what_only_the_primary_has_is_told_to_no_one(postgres: str):

@@ -1,7 +1,7 @@
 """Which members and rooms requests are about, as far as the requests say it."""
 
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -91,6 +91,11 @@ def is_repeatable(request: Request[Any]) -> bool:
     if isinstance(request, Together):
         return all(map(is_repeatable, request.requests))
     return isinstance(request, _REPEATABLE) or reads(request)
+
+
+def again(request: Request[Any]) -> Request[Any]:
+    """Return a request as it is carried out once more, when it is not known whether the database has kept it."""
+    return replace(request, again=True) if isinstance(request, Append) else request
 
 
 def flat(requests: Iterable[Request[Any]]) -> list[Request[Any]]:

@@ -17,7 +17,7 @@ from twotick.store.port import CommitUnknown, DatabaseState, Request, StoreError
 from twotick.store.postgres.check import problems
 from twotick.store.postgres.connection import OnlyReads
 from twotick.store.postgres.database import PostgresDatabase
-from twotick.store.postgres.locks import acknowledged_in, flat, is_repeatable, names_in, pairs_in
+from twotick.store.postgres.locks import acknowledged_in, again, flat, is_repeatable, names_in, pairs_in
 from twotick.store.postgres.schema import risks
 from twotick.store.postgres.servers import ServerRepository
 from twotick.store.postgres.standing import state_of
@@ -185,11 +185,11 @@ class PostgresStore(SqliteStore):
 
         A message with an Id is found by it, if it was kept. Other requests are answered with the error.
         """
-        again = [request for request in requests if is_repeatable(request)]
+        repeated = [again(request) for request in requests if is_repeatable(request)]
         answers: list[Any] = []
         for _ in range(_TRIES):
             try:
-                answers = self._database.within(partial(self._begin, again)).answers if again else []
+                answers = self._database.within(partial(self._begin, repeated)).answers if repeated else []
                 break
             except CommitUnknown as latest:
                 error = latest

@@ -242,6 +242,8 @@ class Append(Request[Appended | Duplicate | Refusal]):
         into: for a guest's message to a room, the number of the room that the guest is in.
         begun: for a message to many members, its number, once earlier transactions of this request have given it to
             others; `members` still have to get it.
+        again: whether this is carried out once more because it is not known whether it was stored. If it was, guests
+            will not be given it, which its sender is told.
     """
 
     sender: int | None
@@ -271,6 +273,7 @@ class Append(Request[Appended | Duplicate | Refusal]):
     items: bytes = b""
     into: int = 0
     begun: int = 0
+    again: bool = False
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from twotick.store.rules.errors import NotAllowed
 
 EXPIRED: Final = "expired"
 REFUSED: Final = "refused"
+UNSURE: Final = "it is not known whether the message arrived"
 RESTARTED: Final = "the server was restarted: it is not known whether the message arrived"
 
 UNREAD_NONE: Final = 0

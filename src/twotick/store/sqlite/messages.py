@@ -151,7 +151,7 @@ class MessageRepository:
         if request.into and (repeated := self._guest_rooms.duplicate(request)):
             return repeated
         if own is not None and request.id and (known_message := ledger.duplicate(own.number, request)):
-            return known_message
+            return self._not_given(own.number, request, known_message) if request.again else known_message
         request, others = _divided(self._forwards.filled(request))
         room = self._room(request)
         request = self._slots.filled(request, room)
@@ -187,6 +187,21 @@ class MessageRepository:
             ledger.conclude(message, effects)
             ledger.remove_if_unused(message)
         return Appended(message.number, effects, new.place, len(boxes) if room is not None else 0, is_first)
+
+    def _not_given(self, sender: int, request: Append, known_message: Duplicate) -> Duplicate:
+        """Give up on guests of this server who were to get a message of which the server does not know the number.
+
+        Returns:
+            What became of it.
+        """
+        row = self._tables.read(
+            "SELECT 1 FROM message WHERE number = ? AND live = 1 AND server = ?",
+            (known_message.message, self._tables.run.number),
+        ).fetchone()
+        if row is None:
+            return known_message
+        self.settle(Settle(known_message.message, False, delivery.UNSURE, 0.0))
+        return self._ledger.duplicate(sender, request) or known_message
 
     def _sender(self, request: Append, sender: int) -> Mailbox:
         """Return the member who sends a message, if it may (rules 10.11 and 21.2).
