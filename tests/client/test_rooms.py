@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.client.members import Chat, Proxy, chatting, take, until
+from tests.client.room_guests import guest_in
 from tests.client.users import acknowledging
 from twotick.client import (
     Entry,
@@ -23,6 +24,7 @@ from twotick.client import (
     ReceiptEvent,
     RequestRefused,
     Role,
+    RoomGuestEvent,
     State,
     StatusEvent,
     TypingEvent,
@@ -337,6 +339,34 @@ async def test_presence_and_typing(talk: Talk) -> None:
     assert isinstance(typing, TypingEvent)
     assert (typing.sender, typing.room) == ("bob", "#team")
     assert (await talk.bob.status(shown=False)).shown is False
+
+
+async def test_guests_who_come_and_go_are_told_also_on_a_new_connection(talk: Talk) -> None:
+    async def told(guest: str) -> list[str]:
+        kinds: list[str] = []
+        while len(kinds) < 2:
+            event = await next_of(me, RoomGuestEvent)
+            assert isinstance(event, RoomGuestEvent)
+            if event.guest == guest:
+                assert event.room == "#open"
+                kinds.append(event.kind)
+        return kinds
+
+    proxy = Proxy(talk.chat.port)
+    await talk.laptop.create_room("#open", public=True, guests=True)
+    async with proxy.listening() as address, talk.chat.join("bob", "phone", at=address) as me:
+        await me.join_room("#open")
+        assert [each.name for each in await me.rooms(guests=True)] == ["#open"]
+        async with guest_in("#open", talk.chat.address, "ann"):
+            pass
+        assert await told("ann") == ["joined", "left"]
+        proxy.cut()
+        await until(lambda: proxy.connections == 2)
+        for _ in range(2):  # the second one comes after all that a new connection begins with
+            await me.status()
+        async with guest_in("#open", talk.chat.address, "eve"):
+            pass
+        assert await told("eve") == ["joined", "left"]
 
 
 async def test_presence_is_renewed_on_a_new_connection(talk: Talk) -> None:

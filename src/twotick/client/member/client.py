@@ -47,6 +47,7 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
         self._requests = session.requests
         self._subscription = session.subscription
         self._profile_subscription = session.profile_subscription
+        self._room_guests = session.room_guests
         self._entry_owner = session
         self._closed = False
 
@@ -307,7 +308,8 @@ class MemberClient(RoomMethods, ConversationMethods, PresenceMethods, ProfileMet
         reactions, what happens in rooms (`MemberMessage.event`), the states of messages that this client has not sent
         (`ReceiptEvent`, `ProgressEvent`), and what the member has read on other devices (`ReadEvent`). After a call of
         `status`, they are also the presence of others (`StatusEvent`) and who is typing (`TypingEvent`); after one of
-        `profiles` or `set_profile`, changed profiles (`ProfileEvent`).
+        `profiles` or `set_profile`, changed profiles (`ProfileEvent`); and after
+        `rooms(guests=True)`, guests who come to rooms or go (`RoomGuestEvent`).
 
         The iteration ends when the client is closed.
 

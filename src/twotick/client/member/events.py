@@ -207,6 +207,27 @@ class TypingEvent(Entry):
         return f"TypingEvent({self.sender!r}, room={self.room!r})"
 
 
+class RoomGuestEvent(Entry):
+    """A guest has come to a room of the member's, or is gone (rule 12.15). Comes only after `rooms(guests=True)`.
+
+    Attributes:
+        room: the room's name.
+        guest: the guest's name. A member may have it, too.
+        kind: `joined`, `left` or `removed`.
+    """
+
+    __slots__ = ("guest", "kind", "room")
+
+    def __init__(self, owner: EntryOwner, name: bytes, guest: str, kind: str) -> None:
+        super().__init__(owner, 0, name)
+        self.room = as_text(name)
+        self.guest = guest
+        self.kind = kind
+
+    def __repr__(self) -> str:
+        return f"RoomGuestEvent({self.room!r}, {self.guest!r}, {self.kind!r})"
+
+
 class ProgressEvent(Entry):
     """More members of a room have a message that was sent on another device, or before this client (rule 12.6).
 

@@ -16,7 +16,7 @@ from twotick.client.member.headers import (
 )
 from twotick.client.member.request import Answer, RequestMethods
 from twotick.client.member.results import ROLES, RecipientState, Role, RoomInfo, RoomMember
-from twotick.wire import Verb
+from twotick.wire import Verb, frame
 
 _NO_MEMBER = "there is no such member"
 """The server's Reason if no member has a name."""
@@ -26,6 +26,25 @@ _LONGEST_TOPIC = 250
 """The longest topic, in bytes of UTF-8 (rule 12.11)."""
 
 
+class RoomGuestSubscription:
+    """Whether the server tells this client of guests in rooms, to repeat the request on every new connection.
+
+    Attributes:
+        active: whether it does.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+
+    def request(self, ident: bytes) -> bytes:
+        """Return the frame that repeats the subscription.
+
+        Args:
+            ident: the Id of the request.
+        """
+        return frame(Verb.ROOMS, guests=b"yes", id=ident)
+
+
 class RoomMethods(RequestMethods):
     """The methods of `MemberClient` for rooms.
 
@@ -33,6 +52,8 @@ class RoomMethods(RequestMethods):
     connection is lost before the answer, they raise `ConnectionLost`, and the server may or may not have carried them
     out.
     """
+
+    _room_guests: RoomGuestSubscription
 
     async def create_room(self, name: str, *, public: bool = False, topic: str = "", guests: bool = False) -> RoomInfo:
         """Create a room, and become its owner (rule 12.2).
@@ -210,8 +231,13 @@ class RoomMethods(RequestMethods):
         """
         return _parse_room(await self._requests.ask(Verb.ROOM, encode_room(name)))
 
-    async def rooms(self) -> list[RoomInfo]:
+    async def rooms(self, *, guests: bool = False) -> list[RoomInfo]:
         """List the rooms that are public, or that the member is in or invited to (rule 12.3).
+
+        Args:
+            guests: whether the client receives a `RoomGuestEvent` from then on, also on later connections, for each
+                guest who comes to a room of the member's or goes (rule 12.15). What happens while there is no
+                connection is not told: `room_members` has the guests who are in a room.
 
         Returns:
             The rooms, the member's own first; at most 2,000.
@@ -220,7 +246,9 @@ class RoomMethods(RequestMethods):
             RequestRefused: the server refused the request.
             TwotickError: the client has ended.
         """
-        return parse_list((await self._requests.ask(Verb.ROOMS)).body, RoomInfo.from_json)
+        self._room_guests.active = self._room_guests.active or guests
+        answer = await self._requests.ask(Verb.ROOMS, b"", {"Guests": encode_flag(guests or None)})
+        return parse_list(answer.body, RoomInfo.from_json)
 
     async def room_members(self, name: str) -> list[RoomMember]:
         """List the members of a room (rule 12.3), and the guests who are in it now (rule 12.15).

@@ -35,6 +35,7 @@ from twotick.client.member.events import (
     ProgressEvent,
     ReadEvent,
     ReceiptEvent,
+    RoomGuestEvent,
     State,
     StatusEvent,
     TypingEvent,
@@ -51,6 +52,7 @@ from twotick.client.member.receipts import MemberReceipt, Outcome
 from twotick.client.member.reconnecting import OnConnection, ReconnectingConnection
 from twotick.client.member.request import Requests
 from twotick.client.member.results import Profile
+from twotick.client.member.rooms import RoomGuestSubscription
 from twotick.client.member.sender import Sender, end_error
 from twotick.client.trust.known_servers import KnownServers
 from twotick.wire import Frame, Head, Side, Verb, frame, is_name, is_room, register
@@ -62,7 +64,8 @@ _STATES = {Verb.ACCEPTED: State.ACCEPTED, Verb.SENT: State.DELIVERED, Verb.READ:
 
 _RENEWAL = b"look"
 _PROFILES = b"profiles"
-"""The Ids of the requests that renew the subscriptions of presence and profiles."""
+_GUESTS = b"guests"
+"""The Ids of the requests that renew the subscriptions of presence, profiles and guests in rooms."""
 
 _REFUSALS = (RequestRefused.code, NotAuthenticated.code, TooManyRequests.code)
 """The errors that may answer a request. Other errors concern the connection."""
@@ -113,6 +116,7 @@ class ClientSession:
         requests: sends requests.
         subscription: the presence subscription.
         profile_subscription: the subscription of profiles.
+        room_guests: the subscription of guests in rooms.
     """
 
     def __init__(
@@ -135,6 +139,7 @@ class ClientSession:
         self.requests = Requests(self.connection, self._pending, self.check)
         self.subscription = PresenceSubscription()
         self.profile_subscription = ProfileSubscription()
+        self.room_guests = RoomGuestSubscription()
         self._identity = identity
         self._is_device = identity.side is Side.DUPLEX
         self._read: OrderedDict[bytes, int] = OrderedDict()  # the last number that was read, by user or room
@@ -214,6 +219,8 @@ class ClientSession:
             self._renew(self.subscription.request(_RENEWAL), _RENEWAL, self._statuses)
         if self.profile_subscription.active:
             self._renew(self.profile_subscription.request(_PROFILES), _PROFILES, self._profiles)
+        if self.room_guests.active:
+            self._renew(self.room_guests.request(_GUESTS), _GUESTS, lambda _: [])
         self.sender.opened(number(head, b"max-body"), same_log)
 
     def waiting_since(self) -> float:
@@ -264,6 +271,8 @@ class ClientSession:
             case Verb.READ if seq and b"up-to" in head.headers:
                 self._take_entry(ReadEvent(self, seq, head.name, number(head, b"up-to")))
             case Verb.STATUS | Verb.PROFILE | Verb.TYPING if head.name and b"id" not in head.headers:
+                self._take_event(self._event(head), head)
+            case Verb.ROOM if b"guest" in head.headers and b"id" not in head.headers:
                 self._take_event(self._event(head), head)
             case verb if verb in ANSWERS:
                 self._pending.take(head, body)
@@ -320,6 +329,8 @@ class ClientSession:
                 return StatusEvent(self, head.name, *parse_status(head))
             case Verb.PROFILE:
                 return _profile_event(self, parse_profile(head))
+            case Verb.ROOM:
+                return RoomGuestEvent(self, head.name, text_of(head, b"guest"), text_of(head, b"event"))
             case _:
                 return TypingEvent(self, head.name, text_of(head, b"to"))
 
@@ -327,7 +338,7 @@ class ClientSession:
         """Handle an event that is not in the log."""
         if not self._is_device:
             raise ProtocolError("the server sent a frame that only a device should receive")
-        self.inbox.notify(event, (head.verb, head.name, head.headers.get(b"to")))
+        self.inbox.notify(event, (head.verb, head.name, head.headers.get(b"to", head.headers.get(b"guest"))))
 
     def _take_entry(self, entry: Entry) -> None:
         """Handle an entry of the log."""
