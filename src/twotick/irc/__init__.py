@@ -5,12 +5,14 @@ extended profile of docs/protocol.md, like any other client; the exchange does n
 
 - `wire`: lines to messages and back.
 - `capabilities`: what clients can ask for.
+- `place`: what all connections of a server share.
 - `session`: one connection, and the order in which its commands are carried out.
 - `messages`, `channels`, `queries`, `history`, `registration`: what the commands do.
 - `commands`: the table of all commands.
 """
 
 from twotick.irc.commands import equip
-from twotick.irc.session import WINDOW, IrcPlace, IrcSession
+from twotick.irc.place import IrcPlace
+from twotick.irc.session import WINDOW, IrcSession
 
 __all__ = ["WINDOW", "IrcPlace", "IrcSession", "equip"]

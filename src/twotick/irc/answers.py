@@ -1,9 +1,10 @@
 """What a command of an IRC client waits for, and what answers it."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from twotick.irc.wire import escape_tag, write_line
 from twotick.wire import Frame, Head, Verb
 
 QUESTION: Final = b"q"
@@ -100,3 +101,38 @@ class SentMessage:
     def time(self) -> bytes:
         """When it came, as frames have it; the exchange has added it when it accepts the message."""
         return self.head.travels.rpartition(b"Time: ")[2].rstrip(b"\n")
+
+
+def labeled_lines(server: bytes, response: Response, new_reference: Callable[[], bytes]) -> list[bytes]:
+    """Return the lines that answer a command with a label (IRCv3, "Labeled responses"), which are no longer its own.
+
+    Args:
+        server: the name of the server.
+        response: the lines as they are without the label.
+        new_reference: returns the name of a batch.
+    """
+    lines, response.lines = response.lines, []
+    label = b"label=" + escape_tag(response.label)
+    if not lines:
+        return [write_line(server, b"ACK", tags=label)]
+    if len(lines) == 1 or _is_batch(lines):
+        return [_tagged(lines[0], label), *lines[1:]]
+    reference = new_reference()
+    inside = b"batch=" + reference
+    return [
+        write_line(server, b"BATCH", b"+" + reference, b"labeled-response", tags=label),
+        *(line if b"batch=" in line.partition(b" ")[0] else _tagged(line, inside) for line in lines),
+        write_line(server, b"BATCH", b"-" + reference),
+    ]
+
+
+def _is_batch(lines: list[bytes]) -> bool:
+    """Return whether lines are one batch, from its beginning to its end."""
+    first = lines[0].partition(b" ")[2] if lines[0].startswith(b"@") else lines[0]
+    begins, ends = first.split()[1:3], lines[-1].split()[1:3]
+    return begins[:1] == [b"BATCH"] and begins[1][:1] == b"+" and ends == [b"BATCH", b"-" + begins[1][1:]]
+
+
+def _tagged(line: bytes, tag: bytes) -> bytes:
+    """Return a line with one more tag."""
+    return b"@%b;%b" % (tag, line[1:]) if line.startswith(b"@") else b"@%b %b" % (tag, line)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Final
 
 from twotick.irc import channels, history, messages, multiline, queries, registration
-from twotick.irc.session import IrcCommand, IrcPlace, IrcSession
+from twotick.irc.place import IrcCommand, IrcPlace
+from twotick.irc.session import IrcSession
 from twotick.wire import Head, Verb
 
-COMMANDS: Final[dict[bytes, IrcCommand]] = {
+COMMANDS: Final[dict[bytes, IrcCommand[IrcSession]]] = {
     b"CAP": IrcCommand(registration.cap, 1, early=True),
     b"NICK": IrcCommand(registration.nick, early=True),
     b"USER": IrcCommand(registration.user, 4, early=True),
@@ -66,7 +67,7 @@ HANDLERS: Final[dict[Verb, Callable[[IrcSession, Head, bytes], None]]] = {
 """What takes the frames of the exchange, by verb."""
 
 
-def equip(place: IrcPlace) -> IrcPlace:
+def equip(place: IrcPlace[IrcSession]) -> IrcPlace[IrcSession]:
     """Give a place its commands."""
     place.commands = COMMANDS
     place.handlers = HANDLERS

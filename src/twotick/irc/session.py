@@ -13,13 +13,13 @@ how the rooms are now. It is acknowledged with the messages before it.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from twotick.irc.answers import CATCH_UP, QUESTION, IrcAnswer, Response, SentMessage, Steps
+from twotick.irc.answers import CATCH_UP, QUESTION, IrcAnswer, Response, SentMessage, Steps, labeled_lines
 from twotick.irc.capabilities import Cap
-from twotick.irc.shared import LeavingReasons, NameWatchers
-from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, escape_tag, parse_line, write_line
-from twotick.wire import Frame, Head, HeadCache, Parser, Verb, frame, received, time_text
+from twotick.irc.place import IrcCommand, IrcPlace, put_last
+from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
+from twotick.wire import Frame, Head, Parser, Verb, frame
 
 WINDOW: Final = 64
 """How many entries may be on their way to a client that has not answered a PING."""
@@ -34,246 +34,17 @@ none of them is answered."""
 _NEEDS_NO_ANSWER: Final = frozenset([b"created", b"joined", b"left", b"appointed", b"changed"])
 """The events of which a client that connects again is told what they have led to."""
 
-_MISSED: Final = 60.0
-"""Seconds after which a message is shown with its time to a client that is not told times."""
-
-_MOST_MARKS: Final = 256
-"""Of how many conversations of a member the times of reading are kept. So no member makes others lose theirs."""
-
-_MOST_MARKED: Final = 4096
-"""Of how many members they are kept."""
-
-_ANY_LENGTH: Final = 1 << 33
-
-_MOST_KNOWN: Final = 65536
-"""How many names are known to be those of members."""
-
 _MOST_LABEL: Final = 64
 """The bytes of a label (IRCv3, "Labeled responses")."""
 
 _KNOWS_FAIL: Final = frozenset([b"BATCH", b"CHATHISTORY", b"MARKREAD", b"REDACT", b"SETNAME"])
 """The commands whose specification says how FAIL answers them."""
 
-_MOST_SOURCES: Final = 4096
-"""Of how many users it is kept what their lines come from."""
-
 _MOST_TOLD: Final = 64
 """Of how many users it is kept that a client was just told whether they are away."""
 
 _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
-
-
-class IrcCommand(NamedTuple):
-    """What carries out a command.
-
-    Attributes:
-        handler: does it; it may return steps.
-        least: the least number of parameters.
-        early: whether it is allowed before the client is welcome.
-        passes: whether it need not wait for messages that are under way.
-        members: whether only members may use it.
-    """
-
-    handler: "Callable[[IrcSession, IrcMessage], Steps | None]"
-    least: int = 0
-    early: bool = False
-    passes: bool = False
-    members: bool = False
-
-
-class IrcPlace:
-    """What all sessions of a server share.
-
-    Args:
-        server: the name of the server, as lines have it.
-        version: its version.
-        clock: returns the time of day, in seconds since 1970.
-        new_prefix: returns how the Ids of a session's messages begin.
-        create_rooms: whether JOIN makes a public room if there is none.
-        max_body: the longest body, in bytes.
-        is_behind: returns whether there is anything to wait for before a PING is answered.
-        now: the time of the event loop, in seconds.
-
-    Attributes:
-        commands: what clients can ask for.
-        handlers: what takes the frames of the exchange.
-        started: when the server has started.
-        now: the time of the event loop at the last tick.
-        heads: reads the frames that the exchange writes, and makes those that it is given.
-        recently: a minute before the last tick, as frames have it: what came before was missed by who gets it now.
-        sessions: the sessions of each name, in lower case.
-        waiting: the sessions that have something to do at a tick.
-        behind: the sessions with a command that waits until the server has caught up (`CATCH_UP`).
-        is_behind: returns whether the server has anything to catch up with.
-        present: all sessions that have not ended.
-        registered: how many of them have a name.
-        most_registered: how many had one at most.
-        reasons, watchers: what sessions know of each other.
-    """
-
-    def __init__(
-        self,
-        server: bytes,
-        version: bytes,
-        *,
-        clock: Callable[[], float],
-        new_prefix: Callable[[], bytes],
-        create_rooms: bool,
-        max_body: int,
-        is_behind: Callable[[], bool],
-        now: float,
-    ) -> None:
-        self.server = server
-        self.version = version
-        self.clock = clock
-        self.new_prefix = new_prefix
-        self.create_rooms = create_rooms
-        self.max_body = max_body
-        self.commands: dict[bytes, IrcCommand] = {}
-        self.handlers: dict[Verb, Callable[[IrcSession, Head, bytes], None]] = {}
-        self.started = clock()
-        self.sessions: dict[bytes, list[IrcSession]] = {}
-        self.waiting: dict[IrcSession, float] = {}
-        self.behind: dict[IrcSession, None] = {}
-        self.is_behind = is_behind
-        self.heads = HeadCache(_ANY_LENGTH)
-        self._written = Parser(self.heads)
-        self._milliseconds = 0
-        self._time = b""
-        self._members: dict[bytes, None] = {}
-        self._sources: dict[bytes, bytes] = {}
-        self._devices: dict[tuple[bytes, bytes], IrcSession] = {}
-        self.reasons = LeavingReasons()
-        self.watchers: NameWatchers[IrcSession] = NameWatchers()
-        self.present: set[IrcSession] = set()
-        self.registered = self.most_registered = 0
-        self._marks: dict[bytes, dict[bytes, bytes]] = {}
-        self.tick(now)
-
-    def time(self) -> bytes:
-        """Return the time of day, as frames and tags have it."""
-        now = self.clock()
-        milliseconds = int(now * 1000)
-        if milliseconds != self._milliseconds:
-            self._milliseconds = milliseconds
-            self._time = time_text(now)
-        return self._time
-
-    def source_of(self, name: bytes) -> bytes:
-        """Return what the lines of a user come from."""
-        source = self._sources.get(name)
-        if source is None:
-            source = b"%b!%b@%b" % (name, name.lower(), self.server)
-            _put_last(self._sources, name, source, _MOST_SOURCES)
-        return source
-
-    def received(self, sender: bytes) -> Frame:
-        """Return the RECEIVED by which a guest confirms that it has a message."""
-        text = received(sender)
-        return self.heads.heads.get(text) or self.heads.read(text), b""
-
-    def read(self, data: bytes) -> list[Frame]:
-        """Return the frames that the exchange has written to a connection, which are always whole."""
-        return self._written.feed(data)
-
-    def tick(self, now: float) -> None:
-        """Note the time of the event loop."""
-        self.now = now
-        self.recently = time_text(self.clock() - _MISSED)
-
-    def mark(self, name: bytes, target: bytes, time: bytes = b"") -> bytes:
-        """Note up to when a member has read a conversation, unless it is known to have read more.
-
-        Args:
-            name: the member.
-            target: the conversation.
-            time: the time; empty to note nothing.
-
-        Returns:
-            Up to when it has; empty if that is not known.
-        """
-        marks = self._marks.get(name.lower(), {})
-        known = marks.get(target.lower(), b"")
-        if time > known:
-            _put_last(marks, target.lower(), time, _MOST_MARKS)
-            _put_last(self._marks, name.lower(), marks, _MOST_MARKED)
-        return max(time, known)
-
-    def note_member(self, name: bytes) -> None:
-        """Note that a name is that of a member."""
-        _put_last(self._members, name.lower(), None, _MOST_KNOWN)
-
-    def is_member(self, key: bytes) -> bool:
-        """Return whether a name, in lower case, is known to be that of a member: no guest can have it then."""
-        sessions = self.sessions.get(key)
-        return key in self._members if sessions is None else bool(sessions[0].account)
-
-    def away_text(self, name: bytes) -> bytes:
-        """Return what a user has said who is away on all connections to IRC; empty if there is one who is not."""
-        sessions = self.sessions.get(name.lower(), ())
-        return sessions[0].away or b"" if sessions and all(each.away for each in sessions) else b""
-
-    def guest(self, name: bytes) -> "IrcSession | None":
-        """Return the connection of a guest who is on IRC."""
-        sessions = self.sessions.get(name.lower())
-        return sessions[0] if sessions and sessions[0].welcome and not sessions[0].account else None
-
-    def tell_watchers(self, name: bytes, caps: int, write: "Callable[[IrcSession], bytes]") -> None:
-        """Write a line to the sessions that watch a guest and have these capabilities."""
-        for each in self.watchers.get(name):
-            if each.caps & caps == caps:
-                each.out.append(write(each))
-                self.changed(each)
-
-    def changed(self, session: "IrcSession") -> None:
-        """Let a session write soon what another one has left for it."""
-        self.waiting[session] = 0.0
-
-    def add(self, session: "IrcSession") -> None:
-        """Note that a session has a name."""
-        if session not in self.present:
-            return
-        self.sessions.setdefault(session.name.lower(), []).append(session)
-        self.registered += 1
-        self.most_registered = max(self.most_registered, self.registered)
-
-    def remove(self, session: "IrcSession") -> None:
-        """Forget a session that has ended."""
-        if session not in self.present:
-            return
-        self.present.remove(session)
-        self.waiting.pop(session, None)
-        self.behind.pop(session, None)
-        self.give_back(session)
-        key = session.name.lower()
-        others = self.sessions.get(key)
-        for name in session.monitored or ():
-            self.watchers.remove(session, name)
-        if session.welcome and not session.account:
-            self.tell_watchers(key, 0, lambda each: each.line_of_watched(session.name, is_online=False))
-        if others is not None and session in others:
-            self.registered -= 1
-            others.remove(session)
-            if not others:
-                del self.sessions[key]
-
-    def claim(self, session: "IrcSession", name: bytes, device: bytes) -> bytes:
-        """Give a session a device of a member that no other session uses: this one, or one with a number."""
-        self.give_back(session)
-        key, number, free = name.lower(), 1, device
-        while (key, free) in self._devices:
-            number += 1
-            free = b"%b.%d" % (device, number)
-        session.claimed = key, free
-        self._devices[session.claimed] = session
-        return free
-
-    def give_back(self, session: "IrcSession") -> None:
-        """Let others use the device of a session."""
-        if session.claimed is not None:
-            self._devices.pop(session.claimed, None)
-            session.claimed = None
 
 
 class IrcSession:
@@ -364,7 +135,7 @@ class IrcSession:
         "welcome",
     )
 
-    def __init__(self, place: IrcPlace, address: bytes) -> None:
+    def __init__(self, place: "IrcPlace[IrcSession]", address: bytes) -> None:
         self.place = place
         place.present.add(self)
         self.address = address
@@ -600,7 +371,7 @@ class IrcSession:
         else:
             self._begin(item(self))
 
-    def _run(self, message: IrcMessage, command: IrcCommand | None) -> None:
+    def _run(self, message: IrcMessage, command: "IrcCommand[IrcSession] | None") -> None:
         self.current = self.response_to(message)
         steps = None
         if command is None:
@@ -672,18 +443,7 @@ class IrcSession:
 
     def flush(self, response: Response) -> None:
         """Write the lines that answer a command with a label."""
-        lines, label = response.lines, b"label=" + escape_tag(response.label)
-        if not lines:
-            self.out.append(write_line(self.place.server, b"ACK", tags=label))
-        elif len(lines) == 1 or _is_batch(lines):
-            self.out += [_tagged(lines[0], label), *lines[1:]]
-        else:
-            reference = self.new_id()
-            inside = b"batch=" + reference
-            self.out.append(write_line(self.place.server, b"BATCH", b"+" + reference, b"labeled-response", tags=label))
-            self.out += [line if b"batch=" in line.partition(b" ")[0] else _tagged(line, inside) for line in lines]
-            self.out.append(write_line(self.place.server, b"BATCH", b"-" + reference))
-        response.lines = []
+        self.out += labeled_lines(self.place.server, response, self.new_id)
 
     def reply(self, *lines: bytes) -> None:
         """Answer the command that is carried out."""
@@ -743,7 +503,7 @@ class IrcSession:
         """Note what another user who joins has said when it went away, which the server will tell once more."""
         if self.told is None:
             self.told = {}
-        _put_last(self.told, name.lower(), text, _MOST_TOLD)
+        put_last(self.told, name.lower(), text, _MOST_TOLD)
 
     def line_of_watched(self, name: bytes, *, is_online: bool) -> bytes:
         """Return the line that says that a user whom the client watches has come, or gone (IRCv3, "Monitor")."""
@@ -810,23 +570,3 @@ class IrcSession:
     def ask_room(self, name: bytes, do: bytes | None = None, **headers: bytes | int | None) -> bytes:
         """Return a question about a room."""
         return frame(Verb.ROOM, name, None, b"", id=QUESTION, do=do, **headers)
-
-
-def _put_last(known: dict[bytes, Any], key: bytes, value: Any, most: int) -> None:
-    """Note a value as the newest one; the oldest one is forgotten if there are too many."""
-    known.pop(key, None)
-    known[key] = value
-    if len(known) > most:
-        del known[next(iter(known))]
-
-
-def _is_batch(lines: list[bytes]) -> bool:
-    """Return whether lines are one batch, from its beginning to its end."""
-    first = lines[0].partition(b" ")[2] if lines[0].startswith(b"@") else lines[0]
-    begins, ends = first.split()[1:3], lines[-1].split()[1:3]
-    return begins[:1] == [b"BATCH"] and begins[1][:1] == b"+" and ends == [b"BATCH", b"-" + begins[1][1:]]
-
-
-def _tagged(line: bytes, tag: bytes) -> bytes:
-    """Return a line with one more tag."""
-    return b"@%b;%b" % (tag, line[1:]) if line.startswith(b"@") else b"@%b %b" % (tag, line)

@@ -1,9 +1,8 @@
 """What the sessions of a server know of each other, and the exchange does not."""
 
-from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
-_Session = TypeVar("_Session", bound=Hashable)
+_Session = TypeVar("_Session")
 
 _MOST_REASONS: Final = 64
 """How many reasons are kept for which users leave rooms."""
