@@ -14,10 +14,11 @@ from twotick.store import (
     DelayedMessage,
     FindDue,
     ListDelayed,
-    PostponeDelayed,
     Refusal,
     RemoveMember,
+    SettleDelayed,
     StoreLimits,
+    TakeDelayed,
 )
 
 
@@ -44,11 +45,11 @@ def test_a_message_waits_for_its_time_and_is_found_until_it_is_ended(asker: Aske
     assert due(asker, NOW + 29) == []
     assert due(asker, NOW + 60) == [("Other", b"d1"), ("cron", b"d1")]
     assert due(asker, NOW + 60, 1) == [("Other", b"d1")]
-    asker.ask(PostponeDelayed(second.member, b"d1", NOW + 90))
+    asker.ask(SettleDelayed(second.member, b"d1", NOW + 90))
     assert due(asker, NOW + 89) == [("cron", b"d1")]
     assert asker.ask(ListDelayed(second.member)) == [second], "it is due all the same"
     asker.reopen()
-    assert asker.ask(CancelDelayed(first.member, None, b"d1")) == 1
+    asker.ask(SettleDelayed(first.member, b"d1", None))
     assert due(asker, NOW + 90) == [("Other", b"d1")]
 
 
@@ -72,6 +73,22 @@ def test_a_message_is_cancelled_by_its_id_or_its_slot(asker: Asker) -> None:
     asker.ask(AddDelayed(replace(first, slot=b"")))
     assert asker.ask(CancelDelayed(first.member, b"bob", b"x")) == 0, "what has no slot is not found by an empty one"
     assert asker.ask(CancelDelayed(first.member, b"bob", b"d1")) == 1
+
+
+def test_what_is_being_sent_is_neither_cancelled_nor_replaced(asker: Asker) -> None:
+    first = replace(message(asker), slot=b"s")
+    cancel = CancelDelayed(first.member, None, b"d1", b"s")
+    asker.ask(AddDelayed(first))
+    assert asker.ask(TakeDelayed(first.member, b"d1"))
+    assert asker.ask(cancel) == 0
+    asker.ask(AddDelayed(replace(first, id=b"d2")))
+    assert [each.id for each in asker.ask(ListDelayed(first.member))] == [b"d1", b"d2"]
+    asker.reopen()
+    assert due(asker, NOW + 60) == [("cron", b"d1"), ("cron", b"d2")], "the server may have been killed meanwhile"
+    assert asker.ask(TakeDelayed(first.member, b"d1")), "so it is sent again"
+    asker.ask(SettleDelayed(first.member, b"d1", NOW + 90))
+    assert asker.ask(cancel) == 2
+    assert not asker.ask(TakeDelayed(first.member, b"d1"))
 
 
 def test_a_bot_has_only_so_many_and_so_much(asker: Asker) -> None:

@@ -33,7 +33,8 @@ from twotick.store.requests.delayed import (
     DueMessage,
     FindDue,
     ListDelayed,
-    PostponeDelayed,
+    SettleDelayed,
+    TakeDelayed,
 )
 from twotick.store.requests.devices import (
     Absence,
@@ -348,7 +349,6 @@ __all__ = [
     "OpenDevice",
     "OpenedDevice",
     "PostLettersAgain",
-    "PostponeDelayed",
     "Progress",
     "Prune",
     "PushKey",
@@ -391,6 +391,7 @@ __all__ = [
     "SetRoomRole",
     "SetShown",
     "Settle",
+    "SettleDelayed",
     "SettleLost",
     "SignOut",
     "SqliteStore",
@@ -400,6 +401,7 @@ __all__ = [
     "StoreLimits",
     "StoredTimes",
     "SurveyMembers",
+    "TakeDelayed",
     "TellOfAbsence",
     "Together",
     "UndoDigest",

@@ -23,7 +23,7 @@ from twotick.store import (
     DelayedMessage,
     FindMember,
     ListDelayed,
-    PostponeDelayed,
+    SettleDelayed,
     SqliteStore,
 )
 
@@ -50,7 +50,7 @@ def let_come(program: Program, bot: str = "one") -> None:
         member = store.ask(FindMember(bot))
         assert member is not None
         for each in store.ask(ListDelayed(member.number)):
-            store.ask(PostponeDelayed(member.number, each.id, 0.0))
+            store.ask(SettleDelayed(member.number, each.id, 0.0))
     for _ in patiently():
         if not waiting(program, bot):
             return

@@ -284,7 +284,7 @@ STEPS: Final = (
     CREATE TABLE delayed (
         member bigint NOT NULL, id bytea NOT NULL, peer bytea NOT NULL, recipient bytea NOT NULL, slot bytea NOT NULL,
         due double precision NOT NULL, attempt double precision NOT NULL, device text NOT NULL, token bytea NOT NULL,
-        headers bytea NOT NULL, body bytea NOT NULL, PRIMARY KEY (member, id)
+        headers bytea NOT NULL, body bytea NOT NULL, taken bigint NOT NULL DEFAULT 0, PRIMARY KEY (member, id)
     );
     CREATE INDEX delayed_attempt ON delayed (attempt);
     """,

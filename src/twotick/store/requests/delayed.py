@@ -69,7 +69,7 @@ class ListDelayed(Request[list[DelayedMessage]]):
 
 @dataclass(frozen=True, slots=True)
 class CancelDelayed(Request[int]):
-    """Forget messages that wait for their time; answered with how many.
+    """Forget messages that wait for their time; answered with how many. What is being sent stays.
 
     Attributes:
         member: the bot.
@@ -98,15 +98,28 @@ class FindDue(Request[list[DueMessage]]):
 
 
 @dataclass(frozen=True, slots=True)
-class PostponeDelayed(Request[None]):
-    """Note when a message is tried again that cannot be sent now.
+class TakeDelayed(Request[bool]):
+    """Note that a message is being sent, so that it is too late to cancel it; answered False if it was cancelled.
 
     Attributes:
         member: the bot.
         id: its Id.
-        time: when it is tried again, in seconds since 1970.
     """
 
     member: int
     id: bytes
-    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettleDelayed(Request[None]):
+    """Forget a message that was sent, or never will be; or note when it is tried again.
+
+    Attributes:
+        member: the bot.
+        id: its Id.
+        again: when it is tried again, in seconds since 1970; None for never.
+    """
+
+    member: int
+    id: bytes
+    again: float | None

@@ -11,7 +11,8 @@ from twotick.store.requests.delayed import (
     DueMessage,
     FindDue,
     ListDelayed,
-    PostponeDelayed,
+    SettleDelayed,
+    TakeDelayed,
 )
 from twotick.store.rules.bots import MOST_DELAYED, MOST_DELAYED_BYTES
 from twotick.store.rules.errors import NO_MEMBER, NotAllowed
@@ -43,7 +44,8 @@ class DelayedRepository:
             ListDelayed: self._list,
             CancelDelayed: self._cancel,
             FindDue: self._find_due,
-            PostponeDelayed: self._postpone,
+            TakeDelayed: self._take,
+            SettleDelayed: self._settle,
         }
 
     def _add(self, request: AddDelayed) -> float:
@@ -63,7 +65,7 @@ class DelayedRepository:
                 f"a bot has at most {MOST_DELAYED} messages, and {MOST_DELAYED_BYTES} bytes, that wait for their time"
             )
         if new.slot:
-            self._forget("member = ? AND slot = ? AND peer = ?", (new.member, new.slot, peer))
+            self._forget("member = ? AND slot = ? AND peer = ? AND taken = 0", (new.member, new.slot, peer))
         self._direct(
             "INSERT INTO delayed (member, peer, recipient, id, slot, due, attempt, device, token, headers, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -84,7 +86,7 @@ class DelayedRepository:
         peer = None if request.recipient is None else request.recipient.lower()
         which, parameters = ("", ()) if peer is None else (" AND peer = ?", (peer,))
         return self._forget(
-            f"member = ? AND (id = ? OR (slot <> x'' AND slot = ?)){which}",
+            f"member = ? AND (id = ? OR (slot <> x'' AND slot = ?)) AND taken = 0{which}",
             (request.member, request.id, request.slot, *parameters),
         )
 
@@ -103,10 +105,16 @@ class DelayedRepository:
         found = [(self._accounts.find(name), _message(rest)) for name, *rest in rows]
         return [DueMessage(bot, message) for bot, message in found if bot is not None]
 
-    def _postpone(self, request: PostponeDelayed) -> None:
-        self._direct(
-            "UPDATE delayed SET attempt = ? WHERE member = ? AND id = ?", (request.time, request.member, request.id)
-        )
+    def _take(self, request: TakeDelayed) -> bool:
+        key = request.member, request.id
+        return self._direct("UPDATE delayed SET taken = 1 WHERE member = ? AND id = ?", key).rowcount > 0
+
+    def _settle(self, request: SettleDelayed) -> None:
+        key = request.member, request.id
+        if request.again is None:
+            self._forget("member = ? AND id = ?", key)
+        else:
+            self._direct("UPDATE delayed SET taken = 0, attempt = ? WHERE member = ? AND id = ?", (request.again, *key))
 
 
 def _message(row: Any) -> DelayedMessage:

@@ -475,6 +475,7 @@ STEPS = (
         token BLOB NOT NULL,                      -- the hash of the token with which it was published
         headers BLOB NOT NULL,
         body BLOB NOT NULL,
+        taken INTEGER NOT NULL DEFAULT 0,         -- 1 while it is being sent, so that it cannot be cancelled
         PRIMARY KEY (member, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX delayed_attempt ON delayed (attempt);

@@ -15,7 +15,7 @@ from twotick.server.awaiting import stored_answer
 from twotick.server.logs import log
 from twotick.server.web.publish.publisher import PublishHost, failure_of
 from twotick.server.web.publish.session import STATES, BotSession
-from twotick.store import Answer, CancelDelayed, DueMessage, FindDue, LoginProof, PostponeDelayed, Request, StoreError
+from twotick.store import Answer, DueMessage, FindDue, LoginProof, Request, SettleDelayed, StoreError, TakeDelayed
 
 _EVERY: Final = 1.0
 """Seconds between two looks what is due."""
@@ -78,6 +78,8 @@ class DelayedSender:
     async def _send(self, due: DueMessage) -> None:
         """Send a message, and forget it if that has an outcome."""
         message = due.message
+        if await self._ask(TakeDelayed(message.member, message.id)) is not True:
+            return  # it was cancelled meanwhile; or the store failed, and it stays due
         proof = due.bot, message.device, LoginProof(message.token)
         session = BotSession(self._host, due.bot.name, proof, "127.0.0.1", encrypted=False)
         try:
@@ -88,10 +90,11 @@ class DelayedSender:
             session.close()
         now = self._host.clock()
         if outcome.state in STATES:
-            await self._ask(CancelDelayed(message.member, None, message.id))
+            await self._ask(SettleDelayed(message.member, message.id, None))
             return
         if failure_of(outcome).status == 503 and now < message.due + _PATIENCE:
-            await self._ask(PostponeDelayed(message.member, message.id, now + max(_AGAIN, outcome.retry_after)))
+            again = now + max(_AGAIN, outcome.retry_after)
+            await self._ask(SettleDelayed(message.member, message.id, again))
             return
         log.warning(
             "a delayed message was not sent",
@@ -100,4 +103,4 @@ class DelayedSender:
             id=message.id.decode("ascii", "replace"),
             reason=outcome.reason,
         )
-        await self._ask(CancelDelayed(message.member, None, message.id))
+        await self._ask(SettleDelayed(message.member, message.id, None))
