@@ -6,6 +6,7 @@ from tests.exchange.mail import Line, Mail, message, objects, reason, told
 from tests.exchange.test_rooms import room, shown
 from twotick.exchange import Limits
 from twotick.store import FetchRoom, FindGuestRoom, ListGuestRoomMembers, ListGuestRooms, StoreError
+from twotick.store.requests.guest_rooms import RoomPart
 from twotick.wire import Frame, Verb, frame
 
 OPEN = {b"access": b"public", b"members": b"1", b"guests": b"yes"}
@@ -301,6 +302,26 @@ def test_a_guest_that_does_not_read_gets_the_rest_later() -> None:
     mail.exchange.flowing(ann.connection)
     mail.settle()
     assert [body for *_, body in said(ann.read())] == [str(number) for number in range(150)]
+
+
+def test_a_guest_that_reads_again_while_the_store_is_asked_for_others_misses_nothing() -> None:
+    mail = Mail(b"alice")
+    alice = opened(mail)
+    ann, ben = inside(mail), inside(mail, b"ben")
+    ann.read()
+    mail.exchange.clogged(ann.connection)
+    alice.write(message(b"#open", b"one", b"a1"))
+    assert ann.read() == []
+
+    def answer(request: FetchRoom) -> RoomPart:
+        mail.answers.clear()
+        mail.exchange.flowing(ann.connection)
+        return mail.store.ask(request)
+
+    mail.answers[FetchRoom] = answer
+    alice.write(message(b"#open", b"two", b"a2"))
+    for guest in (ann, ben):
+        assert [body for *_, body in said(guest.read())] == ["one", "two"]
 
 
 def test_a_store_that_fails_is_asked_again() -> None:

@@ -302,9 +302,9 @@ class RoomGuests:
             room.fetching = True
             room.grown = False
             request = FetchRoom(room.number, min(places), _AT_ONCE, _BYTES_AT_ONCE, self._clock())
-            self._output.ask(request, partial(self._fetched, room))
+            self._output.ask(request, partial(self._fetched, room, request.after))
 
-    def _fetched(self, room: _Room, part: RoomPart | StoreError) -> None:
+    def _fetched(self, room: _Room, after: int, part: RoomPart | StoreError) -> None:
         room.fetching = False
         if isinstance(part, StoreError):
             self._must_look = True
@@ -318,6 +318,9 @@ class RoomGuests:
         for key, visitor in room.visitors.items():
             place = visitor.places[room.number]
             if not visitor.connection.window:
+                continue
+            if place < after:  # it did not read when the store was asked
+                is_behind = True
                 continue
             new = [
                 each for entry, each in frames if entry.place > place and not _is_own(key, entry.peer, entry.headers)
