@@ -7,7 +7,8 @@ The exchanges of three servers run without sockets, on a simulated database (sha
 twice and late; the standby is away for a while; the primary is lost with what the standby does not have; connections
 with the database break while the outcome of a COMMIT is unknown; servers are killed; devices move from one server to
 another, with their old connection still open; messages are sent through two servers at once with one Id. Members write
-to each other and to a room, change what they wrote, read, join and leave; guests want one name (several_people.py).
+to each other and to a room, change what they wrote, read, join and leave (several_people.py). Guests, of whom two want
+one name, talk with them and with each other (several_guests.py).
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from tests.exchange.mail import Mail
 from tests.simulation.several_checks import Checks
+from tests.simulation.several_guests import Guests
 from tests.simulation.several_people import NAMES, ROOM, People
 from tests.simulation.shared_database import SharedDatabase
 from twotick.exchange import ServerIdentity
@@ -118,6 +120,7 @@ class SeveralServers:
         self._standby_away = 0.0
         self.failing = False
         self._people = People(self, self.problems)
+        self._guests = Guests(self, self._people)
 
     def _make_room(self) -> None:
         store, alice, bob = self.database.primary, self.members[b"alice"].number, self.members[b"bob"].number
@@ -176,6 +179,7 @@ class SeveralServers:
         self._wake()
         self._carry()
         self._people.act()
+        self._guests.act()
         self._wake()
 
     def living(self) -> list[SimulatedServer]:

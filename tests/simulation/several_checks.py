@@ -3,9 +3,11 @@
 import re
 from typing import Any, Final
 
-from tests.simulation.several_people import GUEST, NAMES, ROOM, Device, Guest, People, Sent, bodies_of
+from tests.simulation.several_guests import Guest, Stay
+from tests.simulation.several_people import GUESTS, NAMES, ROOM, Device, People, Sent, bodies_of
 from tests.simulation.shared_database import SharedDatabase
-from twotick.store import EntryKind, Fetch, ListRoomMembers, LogEntry, Member
+from twotick.store import EntryKind, Fetch, FetchRoom, FindGuestRoom, ListRoomMembers, LogEntry, Member
+from twotick.store.requests.guest_rooms import GuestRoom
 
 _VERBS: Final = {EntryKind.DELIVERED: b"SEND", EntryKind.READ: b"READ", EntryKind.FAILED: b"ERROR"}
 
@@ -35,11 +37,12 @@ class Checks:
             self._check_outcomes(device)
         for guest in self._people.guests:
             for ident, sent in guest.sent.items():
-                self._check_sent(f"guest {guest.number}", GUEST, ident, sent)
+                self._check_sent(guest.title, guest.name, ident, sent)
         for sender in (*self._people.devices, *self._people.guests):
             self._check_order(sender)
         self._check_reads()
         self._check_room()
+        self._check_stays()
         if not any(guest.registered for guest in self._people.guests):
             self._problems.append("no guest can come")
 
@@ -84,12 +87,15 @@ class Checks:
     def _check_outcomes(self, device: Device) -> None:
         log = self._logs[device.member]
         for ident, sent in device.sent.items():
-            count = sum(each.id == ident and each.kind is EntryKind.DELIVERED for each in log)
+            kinds = [each.kind for each in log if each.id == ident and each.kind is not EntryKind.RECEIVED]
+            if sent.recipient in GUESTS and len(kinds) != 2 * (EntryKind.SENT in kinds):
+                self._problems.append(f"{ident!r} of {device.title} to a guest has the entries {kinds}")
+            count = kinds.count(EntryKind.DELIVERED)
             if count != 1 and sent.accepted:
                 self._problems.append(f"{ident!r} of {device.title} is {count} times said to be delivered")
 
     def _check_order(self, sender: Device | Guest) -> None:
-        member = sender.member if isinstance(sender, Device) else GUEST
+        member = sender.member if isinstance(sender, Device) else sender.name
         for recipient in NAMES:
             for room in (b"", ROOM):
                 numbers = [
@@ -122,6 +128,25 @@ class Checks:
                         f"{sender.decode()} was told that {reader.decode()} has read {told} of {len(got)} messages"
                     )
 
+    def _check_stays(self) -> None:
+        """Check that guests were given what got a place in the room while they were there."""
+        room = self._store.ask(FindGuestRoom(ROOM.decode(), ""))
+        assert isinstance(room, GuestRoom)
+        part = self._store.ask(FetchRoom(room.number, 0, 1 << 30, 1 << 30, 0.0))
+        entries = {entry.place: entry for entry in part.entries}
+        for guest in self._people.guests:
+            own = {
+                place for place, entry in entries.items() if entry.peer == guest.name and b"Guest: yes" in entry.headers
+            }
+            for stay in guest.stays:
+                for place, given in stay.given.items():
+                    entry = entries.get(place)
+                    if entry is None or (entry.peer, entry.id) != given or place in own:
+                        self._problems.append(f"{guest.title} was given {given} as place {place}: it is {entry}")
+                is_there = guest.inside and guest.registered and stay is guest.stays[-1]
+                if missing := _missing(stay, part.last if is_there else 0) - own:
+                    self._problems.append(f"{guest.title} was not given the places {sorted(missing)}")
+
     def _check_room(self) -> None:
         """Check that the places of the room have no gaps, and that those who are in it are."""
         places = [entry.place for entry in self._logs[b"alice"] if entry.place]
@@ -135,6 +160,11 @@ class Checks:
             self._problems.append(f"{inside} are in the room, not {expected}")
 
 
+def _missing(stay: Stay, last: int) -> set[int]:
+    """Return the places within those that a guest was given, and up to the last one, that it was not given."""
+    return {*range(min(stay.given, default=last + 1), max(last, *stay.given, 0) + 1)} - {*stay.given}
+
+
 def _kept(entry: LogEntry) -> tuple[Any, ...]:
     """Return what an entry says, as it is stored."""
     if entry.kind is EntryKind.RECEIVED:
@@ -144,4 +174,4 @@ def _kept(entry: LogEntry) -> tuple[Any, ...]:
         return ("sent", entry.peer, entry.id)
     if entry.kind is EntryKind.READ_HERE:
         return ("read here", entry.peer, entry.up_to)
-    return (_VERBS[entry.kind], entry.peer, entry.id)
+    return (_VERBS[entry.kind], b"" if entry.kind is EntryKind.FAILED else entry.peer, entry.id)

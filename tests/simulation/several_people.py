@@ -1,4 +1,4 @@
-"""Members and guests of schedules of several servers: what they do, and what they know (see several.py)."""
+"""Members of schedules of several servers: what they do, and what they know (see several.py)."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from twotick.wire import Frame, Head, Side, Verb, frame, register
 
 if TYPE_CHECKING:
     from tests.simulation.several import SeveralServers, SimulatedServer
+    from tests.simulation.several_guests import Guest
 
 NAMES: Final = (b"alice", b"bob", b"carol")
 ROOM: Final = b"#team"
 """A public room that alice has made. bob is in it, and carol at times."""
 
-GUEST: Final = b"gus"
-"""The name that all guests want."""
+GUESTS: Final = (b"gus", b"gus", b"ann")
+"""The names that guests want: two of them want the same."""
 
 _DEVICES: Final = (b"laptop", b"phone")
-_GUESTS: Final = 2
 
-_PATIENCE: Final = 25.0
+PATIENCE: Final = 25.0
 """Seconds after which a device without an answer goes to another server."""
 
 
@@ -108,29 +108,6 @@ class Device:
         return {peer: seq for peer, seq in self.newest.items() if seq > self.read.get(peer, 0)}
 
 
-@dataclass
-class Guest:
-    """A guest, who connects again and again.
-
-    Attributes:
-        number: which one it is.
-        line: its connection; None if it has none.
-        server: the server to which it is connected.
-        registered: whether the server has let it in.
-        asked: when it asked to be let in, and was not answered; 0 for never.
-        later: when it does the next thing.
-        sent: its messages, by Id.
-    """
-
-    number: int
-    line: Line | None = None
-    server: "SimulatedServer | None" = None
-    registered: bool = False
-    asked: float = 0.0
-    later: float = 0.0
-    sent: dict[bytes, Sent] = field(default_factory=dict[bytes, Sent])
-
-
 class People:
     """The devices of all members, and the guests.
 
@@ -141,6 +118,7 @@ class People:
     Attributes:
         devices: the devices.
         guests: the guests.
+        newest: the highest place in the room that anyone was told of.
         readable: the Ids of the messages that a member has said to have read, by the member and their sender.
     """
 
@@ -149,7 +127,8 @@ class People:
         self._chance = story.chance
         self.problems = problems
         self.devices = [Device(member, name) for member in NAMES for name in _DEVICES]
-        self.guests = [Guest(number) for number in range(_GUESTS)]
+        self.guests: list[Guest] = []
+        self.newest = 0
         self.readable: dict[tuple[bytes, bytes], set[bytes]] = {}
         self._mover = self.devices[-1]  # joins the room and leaves it
         self._old: list[Line] = []
@@ -175,21 +154,19 @@ class People:
                 each.asked = 0.0
 
     def act(self) -> None:
-        """Let everyone read what has come, and perhaps do something."""
+        """Let every device read what has come, and perhaps do something."""
         for device in self.devices:
             self._read(device)
             if self._story.now >= device.later:
                 device.later = self._story.now + self._chance.choice((0.05, 0.2, 0.5))
                 self._act(device)
-        for guest in self.guests:
-            self._let_guest_act(guest)
 
     # Devices
 
     def _act(self, device: Device) -> None:
         if device.line is None:
             self._connect(device)
-        elif device.asked and self._story.now > device.asked + _PATIENCE:
+        elif device.asked and self._story.now > device.asked + PATIENCE:
             self._story.say(f"{device.title} has had no answer")
             self._leave(device)
         elif device.registered:
@@ -270,7 +247,10 @@ class People:
                 if sent.recipient == ROOM and not sent.accepted:
                     sent.owed.discard(device.member)
 
-    def _owed(self, sender: bytes, recipient: bytes) -> set[bytes]:
+    def owed(self, sender: bytes, recipient: bytes) -> set[bytes]:
+        """Return the members who must get what is sent to someone, if it is accepted."""
+        if recipient in GUESTS:
+            return set()
         if recipient != ROOM:
             return {recipient}
         is_inside = self._mover.is_inside and not self._mover.doubtful
@@ -284,21 +264,26 @@ class People:
         recipients = [name for name in NAMES if name != device.member]
         if device.member != self._mover.member:
             recipients.append(ROOM)
+        if self._chance.random() < 0.2:
+            recipients = [*GUESTS]
         recipient = self._chance.choice(recipients)
-        sent = Sent(number, recipient, body, self._owed(device.member, recipient))
+        sent = Sent(number, recipient, body, self.owed(device.member, recipient))
         own = [each for each in device.sent.values() if each.accepted and not each.change and each.bodies[-1]]
         if own and self._chance.random() < 0.3:
             sent.about = about = self._chance.choice(own)
             sent.recipient = about.recipient
-            sent.owed = self._owed(device.member, about.recipient)
+            sent.owed = self.owed(device.member, about.recipient)
             sent.change = self._chance.choice((b"edits", b"edits", b"deletes"))
             if sent.change == b"deletes":
                 sent.body = b""
             about.bodies.append(sent.body)
         sent.bodies.append(sent.body)
         device.sent[ident] = sent
-        device.outbox.append(ident)
-        self._send(device, ident)
+        if recipient in GUESTS and sent.recipient == recipient:
+            self._write(device, _frame_of(device.sent, ident))  # its answers are entries, and it is not sent again
+        else:
+            device.outbox.append(ident)
+            self._send(device, ident)
 
     def _send(self, device: Device, ident: bytes) -> None:
         device.asked = self._story.now
@@ -327,6 +312,7 @@ class People:
         if line is None:
             return
         for head, body in line.read():
+            self.newest = max(self.newest, int(head.headers.get(b"place", b"0")))
             self._take(device, head, body)
         if line.closed and device.line is line:
             self._leave(device)
@@ -390,83 +376,32 @@ class People:
         if said[0] == "message" and ident:
             self._message(device, seq, said, body)
         elif head.verb is Verb.SEND:  # what it says is true at this moment
-            for member in device.sent[ident].owed if ident in device.sent else {head.key} - {ROOM}:
-                if not self._has(member, device.member, ident):
+            owed = device.sent[ident].owed if ident in device.sent else set[bytes]()
+            for member in owed or {head.key} - {ROOM}:
+                if not self.has(member, device.member, ident):
                     self.problems.append(f"{device.title} was told of {ident!r}, which {member.decode()} does not have")
         elif head.verb is Verb.READ and ident and ident not in self.readable.get((head.key, device.member), ()):
             self.problems.append(f"{device.title} was told that {ident!r} was read, which {head.key.decode()} has not")
 
-    def _has(self, member: bytes, sender: bytes, ident: bytes) -> bool:
-        have = [each for each in self.devices if each.member == member]
-        return any(said[:2] + said[3:4] == ("message", sender, ident) for each in have for said in each.log.values())
+    def has(self, name: bytes, sender: bytes, ident: bytes) -> bool:
+        """Tell whether a device of a member, or a guest with a name, has a message."""
+        have = [each for each in self.devices if each.member == name]
+        return any(
+            said[:2] + said[3:4] == ("message", sender, ident) for each in have for said in each.log.values()
+        ) or (any((sender, ident) in each.got for each in self.guests if each.name == name))
 
     def _message(self, device: Device, seq: int, said: tuple[Any, ...], body: bytes) -> None:
         _, sender, room, ident, _ = said
         if not room and sender in NAMES:
             device.newest[sender] = max(seq, device.newest.get(sender, 0))
+        self.check_body(device.title, sender, ident, body)
+
+    def check_body(self, title: str, sender: bytes, ident: bytes, body: bytes) -> None:
+        """Check that what someone was given is what was sent."""
         for other in (*self.devices, *self.guests):
-            member = other.member if isinstance(other, Device) else GUEST
+            member = other.member if isinstance(other, Device) else other.name
             if member == sender and (sent := other.sent.get(ident)) and body not in bodies_of(sent):
-                self.problems.append(f"{device.title} was given {ident!r} of {member.decode()} with the body {body!r}")
-
-    # Guests
-
-    def _let_guest_act(self, guest: Guest) -> None:
-        line = guest.line
-        if line is not None:
-            for head, _ in line.read():
-                self._tell_guest(guest, head)
-            if line.closed and guest.line is line:
-                self._leave_as_guest(guest)
-        if guest.asked and self._story.now > guest.asked + _PATIENCE:
-            self._leave_as_guest(guest)
-        if self._story.now < guest.later:
-            return
-        guest.later = self._story.now + self._chance.choice((0.1, 0.2, 0.5))
-        if guest.line is None:
-            if living := self._story.living():
-                guest.server = server = self._chance.choice(living)
-                guest.line = line = server.line()
-                guest.asked = self._story.now
-                self._story.say(f"guest {guest.number} connects to {server.run.number}")
-                line.got = line.write(register(Side.DUPLEX, GUEST, 8))
-        elif guest.registered and self._story.failing:
-            if self._chance.random() < 0.1:
-                self._leave_as_guest(guest)
-            else:
-                self._let_guest_send(guest)
-
-    def _leave_as_guest(self, guest: Guest) -> None:
-        assert guest.line is not None
-        guest.line.cut()
-        guest.line = guest.server = None
-        guest.registered = False
-        guest.asked = 0.0
-
-    def _let_guest_send(self, guest: Guest) -> None:
-        """Send a message, which is not sent again."""
-        assert guest.line is not None
-        number = len(guest.sent)
-        ident = b"guest%d-%d" % (guest.number, number)
-        recipient = self._chance.choice((*NAMES, ROOM))
-        body = b"gus %b" % ident
-        guest.sent[ident] = Sent(number, recipient, body, self._owed(GUEST, recipient), bodies=[body])
-        guest.line.got += guest.line.write(message(recipient, body, ident))
-
-    def _tell_guest(self, guest: Guest, head: Head) -> None:
-        self._story.say(f"guest {guest.number} is told {head.verb.value!r} {head.code} {head.headers}")
-        if head.verb is Verb.REGISTERED:
-            guest.registered = True
-            guest.asked = 0.0
-            assert guest.line is not None
-            guest.line.got += guest.line.write(frame(Verb.ROOM, ROOM, None, b"", do=b"join", id=b"join"))
-            for other in self.guests:
-                if other is not guest and other.registered and other.line and not other.line.closed:
-                    self.problems.append(f"two guests are {GUEST.decode()}")
-        elif head.verb is Verb.ACCEPTED:
-            guest.sent[head.headers[b"id"]].accepted = True
-        elif head.verb is Verb.ERROR and not guest.registered:
-            self._leave_as_guest(guest)
+                self.problems.append(f"{title} was given {ident!r} of {member.decode()} with the body {body!r}")
 
 
 def bodies_of(sent: Sent) -> list[bytes]:
@@ -492,4 +427,4 @@ def _said(member: bytes, head: Head) -> tuple[Any, ...]:
         return ("message", head.key, to, ident, event)
     if b"up-to" in head.headers:
         return ("read here", head.key, int(head.headers[b"up-to"]))
-    return (head.verb.value.strip(), head.key, ident)
+    return (head.verb.value.strip(), b"" if head.verb is Verb.ERROR else head.key, ident)

@@ -28,7 +28,7 @@ from twotick.store import (
 )
 from twotick.store.port import Work
 from twotick.store.postgres.connection import Rows
-from twotick.store.postgres.locks import is_repeatable
+from twotick.store.postgres.locks import again, is_repeatable
 from twotick.store.postgres.servers import ServerRepository
 from twotick.store.postgres.tables import PostgresTables
 from twotick.store.sqlite.accounts import AccountRepository
@@ -274,9 +274,9 @@ class SharedDatabase:
         self._unknown = [each for each in self._unknown if each[0] > self._clock()]
         for commit in due:
             begun = commit.requests[: len(commit.work.answers)]
-            again = [each for each in begun if is_repeatable(each)]
+            repeated = [again(each) for each in begun if is_repeatable(each)]
             unknown = StoreError("it is not known whether the database has kept this")
-            work, place = self._carried_out(commit.run, again) if again else (Work([], []), 0)
+            work, place = self._carried_out(commit.run, repeated) if repeated else (Work([], []), 0)
             found = iter(work.answers)
             answers: list[Any] = [next(found, unknown) if is_repeatable(each) else unknown for each in begun]
             self._waiting.append(_Commit(commit.run, begun, Work(answers, [1] * len(answers)), place, commit.done))

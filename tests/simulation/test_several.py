@@ -3,12 +3,14 @@
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.simulation import shared_database
 from tests.simulation.several import first_problem
+from twotick.exchange.room_guests import RoomGuests
 from twotick.store import EntryKind, GetRoom
 from twotick.store.postgres.servers import ServerRepository
 from twotick.store.sqlite.editing import EditRepository
@@ -64,6 +66,13 @@ def _lets_any_guest_in(_: Any) -> Any:
     return claim
 
 
+def _gives_guests_what_came_before(enter: Any) -> Any:
+    def let_in(room_guests: RoomGuests, connection: Any, found: Any) -> Any:
+        return enter(room_guests, connection, replace(found, last=0))
+
+    return let_in
+
+
 PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
     "reads-too-early": (Ledger, "tell_sender", _reads_too_early, "was read, which|has read"),
     "forgets-one-in-the-room": (
@@ -76,6 +85,7 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
     "forgets-edits": (EditRepository, "_replace", _forgets_edits, "has the body"),
     "repeats-everything": (shared_database, "is_repeatable", _repeats_everything, "2 times in the log|is not in it"),
     "lets-any-guest-in": (ServerRepository, "_claim_guest", _lets_any_guest_in, "two guests are"),
+    "gives-guests-what-came-before": (RoomGuests, "enter", _gives_guests_what_came_before, "was given place"),
 }
 """Faults: what of the program is replaced by what, and how that shows."""
 
