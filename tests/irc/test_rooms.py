@@ -273,3 +273,9 @@ def test_invitations_and_names_reach_others(place: IrcPlace) -> None:
     assert carol.until(":hi")[-1] == f"@account={alice.name} {who(alice)} PRIVMSG {carol.name} :hi"
     alice.do("AWAY :lunch")
     assert carol.until(" AWAY ")[-1] == f"{who(alice)} AWAY :lunch"
+    alice.close()
+    assert carol.until(" 731 ")[-1].endswith(f":{alice.name}")
+    assert carol.sync() in ([], [f"{who(alice)} AWAY :not connected"])
+    place.log_in(alice.name, alice.token)
+    assert carol.until(" 730 ")[-1].endswith(f":{who(alice)[1:]}")
+    assert carol.sync() == [], "who is online is not away"

@@ -283,9 +283,12 @@ def take_status(session: IrcSession, head: Head, _body: bytes) -> None:
         return
     watched = session.monitored is not None and name.lower() in session.monitored
     is_online = state in (b"here", b"away")
-    if watched and session.note_online(name, is_online=is_online):
+    is_news = watched and session.note_online(name, is_online=is_online)
+    if is_news:
         session.out.append(session.line_of_watched(name, is_online=is_online))
     session.place.note_member(name)
+    if is_news and state == b"here" and not session.channels:
+        return  # only in channels was the user shown as away
     if session.caps & Cap.AWAY_NOTIFY and (session.channels or (watched and session.caps & Cap.EXTENDED_MONITOR)):
         texts = {b"here": (), b"away": (_away_text(session, name),)}.get(state, (b"not connected",))
         told = session.told.pop(name.lower(), None) if session.told else None
