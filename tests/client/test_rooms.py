@@ -342,15 +342,10 @@ async def test_presence_and_typing(talk: Talk) -> None:
 
 
 async def test_guests_who_come_and_go_are_told_also_on_a_new_connection(talk: Talk) -> None:
-    async def told(guest: str) -> list[str]:
-        kinds: list[str] = []
-        while len(kinds) < 2:
-            event = await next_of(me, RoomGuestEvent)
-            assert isinstance(event, RoomGuestEvent)
-            if event.guest == guest:
-                assert event.room == "#open"
-                kinds.append(event.kind)
-        return kinds
+    async def told() -> tuple[str, str, str]:
+        event = await next_of(me, RoomGuestEvent)
+        assert isinstance(event, RoomGuestEvent)
+        return event.room, event.guest, event.kind
 
     proxy = Proxy(talk.chat.port)
     await talk.laptop.create_room("#open", public=True, guests=True)
@@ -358,15 +353,15 @@ async def test_guests_who_come_and_go_are_told_also_on_a_new_connection(talk: Ta
         await me.join_room("#open")
         assert [each.name for each in await me.rooms(guests=True)] == ["#open"]
         async with guest_in("#open", talk.chat.address, "ann"):
-            pass
-        assert await told("ann") == ["joined", "left"]
+            assert await told() == ("#open", "ann", "joined")
+        assert await told() == ("#open", "ann", "left")
         proxy.cut()
         await until(lambda: proxy.connections == 2)
         for _ in range(2):  # the second one comes after all that a new connection begins with
             await me.status()
         async with guest_in("#open", talk.chat.address, "eve"):
-            pass
-        assert await told("eve") == ["joined", "left"]
+            assert await told() == ("#open", "eve", "joined")
+        assert await told() == ("#open", "eve", "left")
 
 
 async def test_presence_is_renewed_on_a_new_connection(talk: Talk) -> None:

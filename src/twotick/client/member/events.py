@@ -210,6 +210,8 @@ class TypingEvent(Entry):
 class RoomGuestEvent(Entry):
     """A guest has come to a room of the member's, or is gone (rule 12.15). Comes only after `rooms(guests=True)`.
 
+    A program that is slow gets only the newest of these about a guest in a room.
+
     Attributes:
         room: the room's name.
         guest: the guest's name. A member may have it, too.
