@@ -13,6 +13,7 @@ import pytest
 
 from tests.client.members import Connections, Proxy, Spoken, chatting, scripted, scripted_join, take, until
 from tests.client.test_member_faults import accepted, refusing
+from tests.databases import is_in_use
 from tests.sockets import PATIENCE
 from twotick.client import (
     ConnectionLost,
@@ -215,6 +216,7 @@ async def test_an_outbox_belongs_to_one_program_and_one_member(file: Path) -> No
             async with scripted_join(NOBODY, outbox=file, wait_for_server=True):
                 pass
         assert len(me.outbox) == 1
+        assert is_in_use(file), "the refused one has not taken the lock away"
     async with chatting("bob") as chat:
         with pytest.raises(OutboxError, match="belongs to alice, not to bob"):
             async with chat.join("bob", outbox=file):

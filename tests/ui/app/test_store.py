@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import is_in_use
 from tests.ui.app.examples import MORNING, message, stored
 from twotick.client import State
 from twotick.ui.app.model.conversations import LocalConversation
@@ -44,6 +45,14 @@ def test_messages_and_conversations_are_stored(file: Path) -> None:
     first, second = store.page("bob", None, 10)
     assert (first.text, first.place, first.time, first.id) == (came.text, (3, 0), came.time, "x")
     assert (second.outgoing, second.state) == (True, State.ACCEPTED)
+
+
+def test_a_database_belongs_to_one_program(file: Path) -> None:
+    store = opened(file)
+    with pytest.raises(LocalStoreError):
+        opened(file)
+    assert is_in_use(file), "the refused one has not taken the lock away"
+    store.close()
 
 
 def test_all_fields_of_a_message_are_stored(file: Path) -> None:

@@ -8,7 +8,6 @@ been empty for a moment, the content of its messages is erased from its files, b
 
 import asyncio
 import math
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 
 from twotick.client.errors import OutboxError
 from twotick.client.member.receipts import MemberReceipt
+from twotick.client.trust.private_files import create_database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS owner (name TEXT NOT NULL);
@@ -150,8 +150,7 @@ class Outbox:
 
     def _open(self, file: Path, owner: str) -> list[tuple[Any, ...]]:
         """Open the database, in a thread, and return its messages."""
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite creates its other files with the same mode
+        create_database(file)
         disk = sqlite3.connect(file, timeout=0.0, isolation_level=None, check_same_thread=False)
         try:
             disk.execute("PRAGMA locking_mode = EXCLUSIVE")

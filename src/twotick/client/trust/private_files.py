@@ -1,4 +1,4 @@
-"""Small files that only their owner can read, and that several programs change."""
+"""Files that only their owner can read, and that several programs use."""
 
 import fcntl
 import os
@@ -29,6 +29,23 @@ def locked(file: Path) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def create_database(file: Path) -> None:
+    """Create an empty file for SQLite that only its owner can read, and its folder; leave one that exists as it is.
+
+    SQLite gives the files that it adds the same mode. A database that exists must not be opened here: SQLite's locks
+    belong to the process, which would lose those of its other connections as it closes the file.
+
+    Args:
+        file: the file.
+
+    Raises:
+        OSError: the folder or the file cannot be created.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def replace(file: Path, content: str) -> None:

@@ -1,10 +1,10 @@
 """The tables of the app's database, and the migration of older versions."""
 
-import os
 import sqlite3
 from pathlib import Path
 
 from twotick.client.member.events import State
+from twotick.client.trust.private_files import create_database
 from twotick.ui.app.model.messages import WAITING
 
 _VERSION = 4
@@ -129,8 +129,7 @@ def open_database(file: Path | None, keep_messages: bool) -> sqlite3.Connection:
         sqlite3.Error: the file is not a valid database, is of a newer version, or is in use.
     """
     if file is not None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+        create_database(file)
     connection = sqlite3.connect(file or ":memory:", timeout=0.0, isolation_level=None)
     try:
         _configure(connection)
