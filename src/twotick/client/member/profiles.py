@@ -4,37 +4,18 @@ import hashlib
 
 from twotick.client.errors import FileMismatch, ProtocolError, RequestRefused
 from twotick.client.member.headers import as_text, encode_user, line_of, parse_list
-from twotick.client.member.request import RequestMethods
+from twotick.client.member.request import RepeatedRequest, RequestMethods
 from twotick.client.member.results import EmailDigest, Profile, ProfileList
-from twotick.wire import Frame, Head, Verb, frame
+from twotick.wire import Frame, Head, Verb
 
 _LONGEST = 1024
 """The most characters that are sent; the server accepts fewer."""
 
 
-class ProfileSubscription:
-    """Whether the server tells this client of changed profiles, to repeat the request on every new connection.
-
-    Attributes:
-        active: whether it does.
-    """
-
-    def __init__(self) -> None:
-        self.active = False
-
-    def request(self, ident: bytes) -> bytes:
-        """Return the frame that repeats the subscription.
-
-        Args:
-            ident: the Id of the request.
-        """
-        return frame(Verb.PROFILE, id=ident)
-
-
 class ProfileMethods(RequestMethods):
     """The methods of `MemberClient` for profiles. While the connection is lost, they wait for the next."""
 
-    _profile_subscription: ProfileSubscription
+    _profile_subscription: RepeatedRequest
 
     async def profiles(self) -> ProfileList:
         """Return the member's own profile, and those of all members whom this member may see (rule 18.2).

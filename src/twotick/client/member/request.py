@@ -25,6 +25,31 @@ class Answer(NamedTuple):
     parts: list[Frame]
 
 
+class RepeatedRequest:
+    """A request after which the server tells this client of changes; it is repeated on every new connection.
+
+    Args:
+        verb: the verb of the request.
+        headers: its headers.
+
+    Attributes:
+        active: whether the server tells of changes.
+    """
+
+    def __init__(self, verb: Verb, **headers: bytes) -> None:
+        self.active = False
+        self._verb = verb
+        self._headers = headers
+
+    def request(self, ident: bytes) -> bytes:
+        """Return the frame that repeats the request.
+
+        Args:
+            ident: the Id of the request.
+        """
+        return frame(self._verb, id=ident, **self._headers)
+
+
 class Requests:
     """Sends requests to the server, and waits for the connection while it is lost.
 

@@ -14,9 +14,9 @@ from twotick.client.member.headers import (
     parse_list,
     text_of,
 )
-from twotick.client.member.request import Answer, RequestMethods
+from twotick.client.member.request import Answer, RepeatedRequest, RequestMethods
 from twotick.client.member.results import ROLES, RecipientState, Role, RoomInfo, RoomMember
-from twotick.wire import Verb, frame
+from twotick.wire import Verb
 
 _NO_MEMBER = "there is no such member"
 """The server's Reason if no member has a name."""
@@ -24,25 +24,6 @@ _NO_MEMBER = "there is no such member"
 _TOPIC = re.compile(r"[^\x00-\x1f\x7f]*")
 _LONGEST_TOPIC = 250
 """The longest topic, in bytes of UTF-8 (rule 12.11)."""
-
-
-class RoomGuestSubscription:
-    """Whether the server tells this client of guests in rooms, to repeat the request on every new connection.
-
-    Attributes:
-        active: whether it does.
-    """
-
-    def __init__(self) -> None:
-        self.active = False
-
-    def request(self, ident: bytes) -> bytes:
-        """Return the frame that repeats the subscription.
-
-        Args:
-            ident: the Id of the request.
-        """
-        return frame(Verb.ROOMS, guests=b"yes", id=ident)
 
 
 class RoomMethods(RequestMethods):
@@ -53,7 +34,7 @@ class RoomMethods(RequestMethods):
     out.
     """
 
-    _room_guests: RoomGuestSubscription
+    _room_guests: RepeatedRequest
 
     async def create_room(self, name: str, *, public: bool = False, topic: str = "", guests: bool = False) -> RoomInfo:
         """Create a room, and become its owner (rule 12.2).

@@ -47,12 +47,11 @@ from twotick.client.member.messages import MemberMessage
 from twotick.client.member.outbox import Outbox
 from twotick.client.member.pending_requests import ANSWERS, PendingRequests
 from twotick.client.member.presence import PresenceSubscription, parse_status, parse_statuses
-from twotick.client.member.profiles import ProfileSubscription, parse_profile, parse_profiles
+from twotick.client.member.profiles import parse_profile, parse_profiles
 from twotick.client.member.receipts import MemberReceipt, Outcome
 from twotick.client.member.reconnecting import OnConnection, ReconnectingConnection
-from twotick.client.member.request import Requests
+from twotick.client.member.request import RepeatedRequest, Requests
 from twotick.client.member.results import Profile
-from twotick.client.member.rooms import RoomGuestSubscription
 from twotick.client.member.sender import Sender, end_error
 from twotick.client.trust.known_servers import KnownServers
 from twotick.wire import Frame, Head, Side, Verb, frame, is_name, is_room, register
@@ -138,8 +137,8 @@ class ClientSession:
         self._pending = PendingRequests(self.connection.write)
         self.requests = Requests(self.connection, self._pending, self.check)
         self.subscription = PresenceSubscription()
-        self.profile_subscription = ProfileSubscription()
-        self.room_guests = RoomGuestSubscription()
+        self.profile_subscription = RepeatedRequest(Verb.PROFILE)
+        self.room_guests = RepeatedRequest(Verb.ROOMS, guests=b"yes")
         self._identity = identity
         self._is_device = identity.side is Side.DUPLEX
         self._read: OrderedDict[bytes, int] = OrderedDict()  # the last number that was read, by user or room
