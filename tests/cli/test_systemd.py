@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,7 +149,6 @@ def _remove(group: Path) -> None:
     for _ in patiently():
         if "populated 0" in (group / "cgroup.events").read_text():
             break
-        time.sleep(0.05)
     for each in (*sorted(group.rglob("*/"), reverse=True), group):
         each.rmdir()
 

@@ -66,7 +66,7 @@ class Story:
         template: the files of a database with all members; None to make one.
         certificate: the certificate that the server may have.
         print_it: whether to print the trace.
-        likely: the name of an act or a fault that is to be likelier than in other schedules; empty for none.
+        likely: the act or the fault to make likelier than in other schedules; empty for none.
 
     Attributes:
         world: the world in which it happens.

@@ -54,7 +54,6 @@ def let_come(program: Program, bot: str = "one") -> None:
     for _ in patiently():
         if not waiting(program, bot):
             return
-        time.sleep(0.1)
     raise TimeoutError("it still waits")
 
 

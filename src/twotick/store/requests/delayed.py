@@ -1,4 +1,4 @@
-"""Messages that bots want to be sent at a time (docs/protocol.md, rule 22.7)."""
+"""Messages that bots have scheduled (docs/protocol.md, rule 22.7)."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from twotick.store.requests.members import Member
 
 @dataclass(frozen=True, slots=True)
 class DelayedMessage:
-    """A message that is to be sent at a time.
+    """A message that a bot has scheduled.
 
     Attributes:
         member: the number of the bot that sends it.
         recipient: to whom, as the bot wrote it.
         id: its Id.
         slot: what later messages update it by; empty for none (rule 21.6).
-        due: when it is to be sent, in seconds since 1970.
+        due: its time, in seconds since 1970.
         device: the device of the token with which it was published.
         token: the digest of that token.
         headers: further lines of the SEND, each with its line feed.

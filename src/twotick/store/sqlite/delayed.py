@@ -1,4 +1,4 @@
-"""Messages that bots want to be sent at a time (docs/protocol.md, rule 22.7)."""
+"""Messages that bots have scheduled (docs/protocol.md, rule 22.7)."""
 
 # ruff: noqa: S608 - statements are put together from constants of this package, never from input
 
