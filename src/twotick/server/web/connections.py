@@ -23,11 +23,12 @@ from twotick.server.deadlines import Deadlines
 from twotick.server.logs import PartLog
 from twotick.server.options import ServerLimits
 from twotick.server.reading_turns import MOST_OF_A_TURN
+from twotick.server.web.bodies import ArrivingBody
 from twotick.server.web.gate import Gate, Turned, Visitor
+from twotick.server.web.publish.bots import Bots, PublishHost
 from twotick.server.web.publish.publication import Unreadable
-from twotick.server.web.publish.publisher import FileLimits, Publisher, PublishHost
-from twotick.server.web.publish.request import is_publishing, may_bring_file
-from twotick.server.web.publish.spool import Spool
+from twotick.server.web.publish.publisher import FileLimits, Publisher
+from twotick.server.web.publish.request import RequestHead, is_publishing, may_bring_file
 from twotick.server.web.site import SECURITY, Site, WebAnswer, plain_answer
 from twotick.server.web.subscribe.subscribers import Subscribers
 from twotick.server.web.subscribe.wanted import is_subscribing, read_subscription
@@ -110,41 +111,6 @@ Operating: TypeAlias = Callable[
 """Answers what the operator's page asks: `OperatorPage.answer`."""
 
 
-class _Posted:
-    """A request to publish, whose body is arriving.
-
-    Attributes:
-        request: the request.
-        headers: its headers, by their names in lower case.
-        visitor: who sent it.
-        body: what has arrived of its body, but for what waits elsewhere.
-        is_whole: whether that is all.
-        spool: where the beginning of it waits, because it is a file; None if it is all in `body`.
-        keeping: what lets a part of it wait there; None if nothing does.
-    """
-
-    __slots__ = ("body", "headers", "is_whole", "keeping", "request", "spool", "visitor")
-
-    def __init__(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
-        self.request = request
-        self.headers = headers
-        self.visitor = visitor
-        self.body = bytearray()
-        self.is_whole = False
-        self.spool: Spool | None = None
-        self.keeping: asyncio.Task[Spool] | None = None
-
-    @property
-    def method(self) -> str:
-        """Its method."""
-        return self.request.method.decode("ascii")
-
-    @property
-    def target(self) -> str:
-        """Its target."""
-        return self.request.target.decode("ascii", "replace")
-
-
 class HttpConnection(asyncio.Protocol):
     """A connection that carries requests for files, until it is a WebSocket.
 
@@ -158,12 +124,12 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_asked",
         "_asking",
+        "_body",
         "_client",
         "_clogged",
         "_given",
         "_http",
         "_is_waiting",
-        "_posted",
         "_waiting",
         "_web",
         "address",
@@ -182,7 +148,7 @@ class HttpConnection(asyncio.Protocol):
         self._asked = ""  # for the log: the method and the path of the last request
         self._client = ""  # and the address that a proxy names
         self._asking: asyncio.Task[WebAnswer] | None = None  # what answers a request of the operator's page
-        self._posted: _Posted | None = None
+        self._body: ArrivingBody | None = None  # that of a request to publish
         self.closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -225,8 +191,8 @@ class HttpConnection(asyncio.Protocol):
         """Handle that the connection is gone."""
         if self._asking is not None:
             self._asking.cancel()
-        if self._posted is not None and not self._posted.is_whole:
-            self._drop_body(self._posted)
+        if self._body is not None:
+            self._body.drop()
         if self.network:
             self._web.host.dismiss(self.network)
             self._web.closed(self, self.network)
@@ -237,12 +203,12 @@ class HttpConnection(asyncio.Protocol):
             return
         if self.transport.is_closing():
             return
-        if self._posted is not None and (self._posted.is_whole or self._posted.keeping is not None):
-            return  # it is being answered, or a part of its body is on its way to the disk
+        if self._body is not None and self._body.is_busy:
+            return  # it is being published, or a part of it is on its way to the disk
         try:
             event = self._http.next_event()
             while isinstance(event, h11.EndOfMessage | h11.Data):
-                if self._posted is not None and self._take_body(self._posted, event):
+                if self._body is not None and self._take_body(self._body, event):
                     return
                 if not self._has_turn(_CHUNK):
                     return
@@ -251,87 +217,56 @@ class HttpConnection(asyncio.Protocol):
                 self._take(event)
                 return
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint, "This is not a request that a browser would send.", b"GET")
+            self._refuse(error.error_status_hint, "This is not a request that a browser would send.", "GET")
             return
-        waiting = len(self._http.trailing_data[0]) + (0 if self._posted is None else len(self._posted.body))
+        waiting = len(self._http.trailing_data[0]) + (0 if self._body is None else self._body.held)
         if self._web.host.hold_early(self, self.network, waiting):
             self.transport.resume_reading()
         else:
             self.transport.abort()
 
-    def _take_body(self, posted: _Posted, event: h11.Data | h11.EndOfMessage) -> bool:
+    def _take_body(self, body: ArrivingBody, event: h11.Data | h11.EndOfMessage) -> bool:
         """Take a part of a body, or its end. Return whether there is nothing more to take for now."""
         if isinstance(event, h11.Data):
-            posted.body += event.data
-            if len(posted.body) <= self._web.publisher.most_body:
+            body.add(event.data)
+            if not body.is_full:
                 return False
-            if may_bring_file(posted.method, posted.target):
-                self._keep_part(posted)
+            if not body.head.may_bring_file:
+                self._refuse(413, _TOO_LONG, body.head.method)
                 return True
-            self._posted = None
-            self._refuse(413, _TOO_LONG, posted.request.method)
-            return True
-        posted.is_whole = True
         self.transport.pause_reading()
         self._web.answering(self)
-        self._web.publisher.take(
-            *(posted.method, posted.target, posted.headers, bytes(posted.body), posted.visitor),
-            self._published,
-            posted.spool,
-        )
+        if isinstance(event, h11.Data):
+            body.keep(self._kept)
+        else:
+            body.publish(self._published)
         return True
 
-    def _keep_part(self, posted: _Posted) -> None:
-        """Let a part of a body wait on the disk, and read on when it is there."""
-        self.transport.pause_reading()
-        self._web.answering(self)
-        part = bytes(posted.body)
-        keep = self._web.publisher.keep
-        work = keep(posted.method, posted.target, posted.headers, posted.visitor, part, posted.spool)
-        posted.keeping = asyncio.get_running_loop().create_task(work)
-        posted.keeping.add_done_callback(lambda task: self._part_kept(posted, task))
-
-    def _part_kept(self, posted: _Posted, task: asyncio.Task[Spool]) -> None:
-        posted.keeping = None
-        if task.cancelled():
-            return
-        error = task.exception()
-        posted.spool = task.result() if error is None else None
-        if self._posted is not posted or self.closing or self.transport.is_closing():
-            self._drop_body(posted)  # the peer is gone
-        elif error is not None:
-            self._posted = None
-            answer = self._web.publisher.answer_to(error)
-            self._write(
-                WebAnswer(answer.status, [*answer.headers, ("Connection", "close")], answer.body), posted.request.method
-            )
+    def _kept(self, refusal: WebAnswer | None) -> None:
+        """Read on when a part of the body waits on the disk; send the answer if it may not."""
+        if self._body is None or self.transport.is_closing():
+            return  # the peer is gone
+        if refusal is not None:
+            headers = [*refusal.headers, ("Connection", "close")]
+            self._write(WebAnswer(refusal.status, headers, refusal.body), self._body.head.method)
             self._close()
-        else:
-            posted.body.clear()
-            self._web.rest(self)  # the next part has as much time
-            self.transport.resume_reading()
-            self._next()
-
-    def _drop_body(self, posted: _Posted) -> None:
-        """Forget what waits of a body that will not be whole."""
-        if posted.spool is not None and posted.keeping is None:
-            self._web.publisher.forget(posted.spool)
-            posted.spool = None
+            return
+        self._web.rest(self)  # the next part has as much time
+        self.transport.resume_reading()
+        self._next()
 
     def _published(self, answer: WebAnswer) -> None:
         """Send the answer to a request to publish."""
-        posted, self._posted = self._posted, None
-        if posted is None or self.closing or self.transport.is_closing():
+        body, self._body = self._body, None
+        if body is None or self.transport.is_closing():
             return  # the peer is gone
         self._web.host.hold_early(self, self.network, 0)
-        self._send(answer, posted.request.method)
+        self._send(answer, body.head.method)
 
     def expire(self) -> None:
         """Handle that the time for a request is over: say so if its body is late."""
-        if self._posted is not None and not self._posted.is_whole and not self.transport.is_closing():
-            self._drop_body(self._posted)
-            method, self._posted = self._posted.request.method, None
-            self._refuse(408, "The body of the request took too long.", method)
+        if self._body is not None and not self._body.is_busy and not self.transport.is_closing():
+            self._refuse(408, "The body of the request took too long.", self._body.head.method)
         else:
             self.transport.abort()
 
@@ -376,40 +311,42 @@ class HttpConnection(asyncio.Protocol):
     def _answer(self, request: h11.Request) -> None:
         asked = _ORIGIN.sub("", request.target.partition(b"?")[0].decode("ascii", "replace"))
         path = _TOKENS.sub("tt_...", unquote(asked))
-        self._asked = f"{request.method.decode('ascii')} {path[:_LOGGED]}"
+        method = request.method.decode("ascii")
+        self._asked = f"{method} {path[:_LOGGED]}"
         headers: dict[bytes, bytes] = {}
         for name, value in request.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
         try:
             target = request.target.decode("ascii", "replace")
-            publishes = not target.startswith(_OPERATING) and is_publishing(request.method.decode("ascii"), target)
-            _check_head(request, headers, self._most_body(request) if publishes else 0)
+            publishes = not target.startswith(_OPERATING) and is_publishing(method, target)
+            _check_head(request, headers, self._most_body(method, target) if publishes else 0)
             reached = own_address(self.transport)
             visitor = self._web.gate.visitor(self.address, headers, reached=reached, encrypted=self.encrypted)
             self._client = visitor.address
             path = target.partition("?")[0]
+            head = RequestHead(method, target, headers, visitor)
             if publishes:
-                self._expect_body(request, headers, visitor)
+                self._expect_body(head)
             elif path == _CONNECT:
                 self._upgrade(request, headers, visitor, lambda: WebSocketConnection(self._web.host, visitor))
             elif path == _IRC and self._web.make_irc is not None:
                 self._upgrade_irc(request, headers, visitor, self._web.make_irc)
-            elif is_subscribing(request.method.decode("ascii"), target):
-                self._subscribe(request, headers, visitor)
+            elif is_subscribing(method, target):
+                self._subscribe(request, head)
             elif self._web.operating is not None and target.startswith(_OPERATING):
-                self._ask(request, target.removeprefix(_OPERATING), headers, visitor)
+                self._ask(method, target.removeprefix(_OPERATING), headers, visitor)
             else:
-                self._send(self._web.site.answer(request.method.decode("ascii"), target, headers), request.method)
+                self._send(self._web.site.answer(method, target, headers), method)
         except Turned as error:
-            self._refuse(error.status, str(error), request.method)
+            self._refuse(error.status, str(error), method)
 
-    def _most_body(self, request: h11.Request) -> int:
+    def _most_body(self, method: str, target: str) -> int:
         """Return the bytes of the longest body that a request to publish may have."""
         publisher = self._web.publisher
-        is_long = may_bring_file(request.method.decode("ascii"), request.target.decode("ascii", "replace"))
+        is_long = may_bring_file(method, target)
         return max(publisher.most_body, publisher.files.most) if is_long else publisher.most_body
 
-    def _ask(self, request: h11.Request, path: str, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+    def _ask(self, method: str, path: str, headers: dict[bytes, bytes], visitor: Visitor) -> None:
         """Answer a request of the operator's page, which takes more than one turn of the event loop.
 
         Raises:
@@ -418,14 +355,13 @@ class HttpConnection(asyncio.Protocol):
         assert self._web.operating is not None, "the caller has checked this"
         origin = headers.get(b"origin")
         self._web.gate.check_origin(visitor, None if origin is None else origin.decode("latin-1"))
-        method = request.method
         gone = self.transport.is_closing
-        work = self._web.operating(method.decode("ascii"), path, headers, visitor, gone)
+        work = self._web.operating(method, path, headers, visitor, gone)
         self._asking = asyncio.get_running_loop().create_task(work)
         self._asking.add_done_callback(lambda task: self._answered(task, method))
         self.transport.pause_reading()
 
-    def _answered(self, task: asyncio.Task[WebAnswer], method: bytes) -> None:
+    def _answered(self, task: asyncio.Task[WebAnswer], method: str) -> None:
         self._asking = None
         if task.cancelled() or self.closing or self.transport.is_closing():
             return
@@ -437,17 +373,21 @@ class HttpConnection(asyncio.Protocol):
             return
         self._send(task.result(), method)
 
-    def _expect_body(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
-        """Take the body of a request to publish."""
+    def _expect_body(self, head: RequestHead) -> None:
+        """Take the body of a request to publish.
+
+        Raises:
+            Turned: the server is stopping.
+        """
         if self._web.host.stopping:
             raise Turned(503, "This server is stopping. Try again later.")
-        self._posted = _Posted(request, headers, visitor)
+        self._body = ArrivingBody(self._web.publisher, head)
         if self._http.they_are_waiting_for_100_continue:
             self.transport.write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         self.transport.resume_reading()
         self._next()
 
-    def _send(self, answer: WebAnswer, method: bytes) -> None:
+    def _send(self, answer: WebAnswer, method: str) -> None:
         """Send an answer, and look for the next request in another turn of the event loop."""
         self._write(answer, method)
         if self.transport.is_closing():
@@ -462,18 +402,18 @@ class HttpConnection(asyncio.Protocol):
         self._web.rest(self)
         asyncio.get_running_loop().call_soon(self._next)
 
-    def _refuse(self, status: int, text: str, method: bytes) -> None:
+    def _refuse(self, status: int, text: str, method: str) -> None:
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._write(plain_answer(status, text, [("Connection", "close")]), method)
         self._close()
 
-    def _write(self, answer: WebAnswer, method: bytes) -> None:
+    def _write(self, answer: WebAnswer, method: str) -> None:
         headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
         if answer.status == 304:
             headers.pop()
         self._note(answer.status)
         events: list[h11.Event] = [_response(answer.status, tuple(headers))]
-        if answer.body and method != b"HEAD":
+        if answer.body and method != "HEAD":
             events.append(h11.Data(data=answer.body))
         self.transport.write(b"".join(filter(None, map(self._http.send, (*events, h11.EndOfMessage())))))
 
@@ -484,9 +424,9 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Close so that the peer can still read what was written last (as the server does, see `Server`)."""
         self.closing = True
-        if self._posted is not None:
-            self._drop_body(self._posted)
-            self._posted = None
+        if self._body is not None:
+            self._body.drop()
+            self._body = None
         if self.transport.is_closing():
             return  # the peer is gone
         self._web.host.hold_early(self, self.network, len(self._http.trailing_data[0]))
@@ -540,19 +480,19 @@ class HttpConnection(asyncio.Protocol):
         switch = h11.InformationalResponse(status_code=101, headers=[*answer, *SECURITY])
         self._hand_over(visitor, make, switch)
 
-    def _subscribe(self, request: h11.Request, headers: dict[bytes, bytes], visitor: Visitor) -> None:
+    def _subscribe(self, request: h11.Request, head: RequestHead) -> None:
         """Turn the connection into that of a subscriber (section 23), which answers the request.
 
         Raises:
             Turned: the request cannot be understood.
         """
-        target = request.target.decode("ascii", "replace")
         try:
-            wanted = read_subscription(target, headers, time.time(), is_chunked=request.http_version != b"1.0")
+            wanted = read_subscription(head, time.time(), is_chunked=request.http_version != b"1.0")
         except Unreadable as error:
             raise Turned(400, f"{error}.") from error
-        accept = accept_key(request, headers) if wanted.format == "ws" else ""
-        self._hand_over(visitor, lambda: self._web.subscribers.make(visitor, wanted, accept, self._note), None)
+        accept = accept_key(request, head.headers) if wanted.format == "ws" else ""
+        make = self._web.subscribers.make
+        self._hand_over(head.visitor, lambda: make(head.visitor, wanted, accept, self._note), None)
 
     def _hand_over(
         self, visitor: Visitor, make: "Callable[[], SocketConnection]", answer: h11.InformationalResponse | None
@@ -642,8 +582,9 @@ class Web:
         self._make_gate = make_gate
         self.gate = make_gate()
         self.operating: Operating | None = None
-        self.publisher = Publisher(host, limits.max_body, files)
-        self.subscribers = Subscribers(host, self.publisher, time.time, limits.exchange.peer_timeout / 2)
+        bots = Bots(host)
+        self.publisher = Publisher(host, bots, limits.max_body, files)
+        self.subscribers = Subscribers(host, bots, time.time, limits.exchange.peer_timeout / 2)
         self._loop = asyncio.get_running_loop()
         self._open: dict[HttpConnection, None] = {}
         self._resting = Deadlines[HttpConnection](limits.register_timeout)

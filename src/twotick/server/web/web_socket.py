@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 import h11
@@ -107,7 +107,7 @@ class WebSocketConnection(SocketConnection):
         self.transport.write(close_frame(*self._farewell))
 
 
-def accept_key(request: h11.Request, headers: dict[bytes, bytes]) -> str:
+def accept_key(request: h11.Request, headers: Mapping[bytes, bytes]) -> str:
     """Return the answer to the key of a request for a WebSocket (RFC 6455, section 4.2).
 
     Raises:

@@ -13,7 +13,8 @@ from typing import Final
 
 from twotick.server.awaiting import stored_answer
 from twotick.server.logs import log
-from twotick.server.web.publish.publisher import PublishHost, failure_of
+from twotick.server.web.publish.answers import failure_of
+from twotick.server.web.publish.bots import PublishHost
 from twotick.server.web.publish.session import STATES, BotSession
 from twotick.store import Answer, DueMessage, FindDue, LoginProof, Request, SettleDelayed, StoreError, TakeDelayed
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote
 
+from twotick.server.web.gate import Visitor
 from twotick.server.web.publish import alerts, forges, ntfy, slack
 from twotick.server.web.publish.publication import Publication, Unreadable, read_form, read_object
 
@@ -27,6 +28,28 @@ _FIELD: Final = re.compile(
 _MOST_PARTS: Final = 200
 _LONGEST_HEAD: Final = 1024
 """The bytes of the longest head of a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The head of a request.
+
+    Attributes:
+        method: its method.
+        target: its target.
+        headers: its headers, by their names in lower case.
+        visitor: who sent it.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[bytes, bytes]
+    visitor: Visitor
+
+    @property
+    def may_bring_file(self) -> bool:
+        """Whether its body may be a file."""
+        return may_bring_file(self.method, self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +106,17 @@ def may_bring_file(method: str, target: str) -> bool:
     return method in ("POST", "PUT") and len(parts) == 1 and parts[0] not in ("hooks", "message")
 
 
-def parse(method: str, target: str, headers: Mapping[bytes, bytes], body: bytes) -> PublishRequest:
+def parse(head: RequestHead, body: bytes) -> PublishRequest:
     """Return a request with its path and parameters taken apart.
 
     Raises:
         Unreadable: the parameters are malformed, or the body is a part of what is to be published.
     """
-    if b"content-range" in headers:
+    if b"content-range" in head.headers:
         raise Unreadable("the body comes whole: leave out Content-Range")
-    path, _, query = target.partition("?")
+    path, _, query = head.target.partition("?")
     parts = tuple(unquote(part, errors="replace") for part in path.split("/") if part)
-    return PublishRequest(method, parts, read_form(query), headers, body)
+    return PublishRequest(head.method, parts, read_form(query), head.headers, body)
 
 
 def token_of(request: PublishRequest) -> tuple[str, bool]:

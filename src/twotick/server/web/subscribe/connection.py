@@ -15,7 +15,8 @@ from twotick.server.connection import SocketConnection
 from twotick.server.web.frames import NORMAL, POLICY, PONG, FrameDecoder, close_frame
 from twotick.server.web.frames import frame as web_frame
 from twotick.server.web.gate import Visitor
-from twotick.server.web.publish.publisher import NotPublished, PublishHost, refusal
+from twotick.server.web.publish.answers import RETRY, NotPublished, refusal
+from twotick.server.web.publish.bots import PublishHost
 from twotick.server.web.site import WebAnswer
 from twotick.server.web.subscribe.events import event, message, packed, position, stream_head
 from twotick.server.web.subscribe.wanted import Subscription
@@ -25,7 +26,6 @@ _WINDOW: Final = 16
 """The entries that may be on their way to a subscriber."""
 
 _UNAUTHORIZED: Final = (104, 108)
-_RETRY: Final = 10
 
 
 class SubscriberHost(Protocol):
@@ -372,7 +372,7 @@ class SubscriberConnection(SocketConnection):
         answer = self._refusal
         if answer is None:
             code, reason = self._failure
-            refused = NotPublished(401, reason) if code in _UNAUTHORIZED else NotPublished(503, reason, 69, _RETRY)
+            refused = NotPublished(401, reason) if code in _UNAUTHORIZED else NotPublished(503, reason, 69, RETRY)
             answer = refusal(refused)
         self._begun = True
         self._note(answer.status)

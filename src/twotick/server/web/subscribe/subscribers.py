@@ -5,11 +5,13 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from os import EX_NOPERM, EX_UNAVAILABLE
 from typing import Any, Final
 
 from twotick.net import network_of
 from twotick.server.web.gate import Visitor
-from twotick.server.web.publish.publisher import NotPublished, Publisher, PublishHost, refusal
+from twotick.server.web.publish.answers import RETRY, NotPublished, mistake, refusal
+from twotick.server.web.publish.bots import Bots, PublishHost
 from twotick.server.web.site import SECURITY, WebAnswer
 from twotick.server.web.subscribe.connection import SubscriberConnection
 from twotick.server.web.subscribe.wanted import AUTH, Subscription, readable, unnamed
@@ -33,8 +35,6 @@ _LEFT_BEHIND: Final = 2 * 86400.0
 """Seconds after which a device was left behind that may be a subscriber's at another server on the database."""
 
 _ANY_LENGTH: Final = 1 << 33
-_NO_PERMISSION: Final = 77
-_RETRY: Final = 10
 
 
 class Subscribers:
@@ -42,17 +42,17 @@ class Subscribers:
 
     Args:
         host: the server.
-        publisher: knows which bot has a token.
+        bots: knows which bot has a token.
         clock: returns the time, in seconds since 1970.
         keep_alive: the seconds without a message after which a subscriber is told that the server is still there, if
             they are fewer than usual.
     """
 
     def __init__(
-        self, host: PublishHost, publisher: Publisher, clock: Callable[[], float], keep_alive: float = _KEEP_ALIVE
+        self, host: PublishHost, bots: Bots, clock: Callable[[], float], keep_alive: float = _KEEP_ALIVE
     ) -> None:
         self._host = host
-        self._publisher = publisher
+        self._bots = bots
         self.now = clock
         self._keep_alive = min(keep_alive, _KEEP_ALIVE)
         self._loop = asyncio.get_running_loop()
@@ -124,7 +124,7 @@ class Subscribers:
 
     async def _begin(self, connection: SubscriberConnection) -> None:
         try:
-            bot, device = await self._publisher.find(connection.wanted.token, connection.visitor)
+            bot, device = await self._bots.find(connection.wanted.token, connection.visitor)
             topics = _topics(bot, connection.wanted)
             if connection.wanted.format == AUTH:
                 headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *SECURITY]
@@ -137,7 +137,7 @@ class Subscribers:
         except Exception as error:  # a defect must not leave the program without an answer
             context = {"message": "a bot cannot subscribe", "exception": error}
             self._loop.call_exception_handler(context)
-            connection.answer(refusal(NotPublished(503, "the server made a mistake, which is in its log", 70, _RETRY)))
+            connection.answer(refusal(mistake()))
 
     def _check_room(self, bot: BotMember, visitor: Visitor) -> None:
         """Check that there may be one more subscription.
@@ -149,7 +149,9 @@ class Subscribers:
         count = Counter(network_of(each.visitor.address) == network for each in self._connections)
         of_bot = sum(each.member == bot.number for each in self._connections)
         if of_bot >= _MOST_OF_BOT or count[True] >= _MOST_OF_ADDRESS:
-            raise NotPublished(429, "there are too many subscriptions of this bot, or from this address", 69, _RETRY)
+            raise NotPublished(
+                429, "there are too many subscriptions of this bot, or from this address", EX_UNAVAILABLE, RETRY
+            )
 
     async def _admit(
         self, connection: SubscriberConnection, bot: BotMember, device: str, topics: dict[str, str]
@@ -169,7 +171,7 @@ class Subscribers:
         """Remove the devices that a server has left behind that was killed."""
         identity = self._host.exchange.neighbours.identity
         is_shared = identity is not None and not identity.is_alone
-        found: list[Device] = await self._publisher.ask(ListDevices(bot.number))
+        found: list[Device] = await self._bots.ask(ListDevices(bot.number))
         ours = {each.device for each in self._connections}  # others may have come meanwhile
         for each in found:
             is_left = not is_shared or each.seen + _LEFT_BEHIND < self.now()
@@ -185,14 +187,14 @@ def _topics(bot: BotMember, wanted: Subscription) -> dict[str, str]:
     """
     topics = readable(bot, wanted.recipients)
     if topics is None:
-        raise NotPublished(403, f"{bot.name} may not read there: 'twotick bot allow' lets it", _NO_PERMISSION)
+        raise NotPublished(403, f"{bot.name} may not read there: 'twotick bot allow' lets it", EX_NOPERM)
     others = unnamed(bot, topics)
     if others and not wanted.polls and wanted.format != AUTH:
         raise NotPublished(
             403,
             f"{bot.name} also reads {', '.join(others)}, and what it reads would count as delivered:"
             " name all recipients in the path, with commas between, or make a bot for each",
-            _NO_PERMISSION,
+            EX_NOPERM,
         )
     return topics
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from twotick.server.web.publish.publication import Unreadable
-from twotick.server.web.publish.request import parse, token_of
+from twotick.server.web.publish.request import RequestHead, parse, token_of
 from twotick.store import BotMember
 
 FORMATS: Final = ("json", "sse", "raw", "ws")
@@ -60,19 +60,18 @@ def is_subscribing(method: str, target: str) -> bool:
     return method == "GET" and len(parts) == 3 and bool(parts[1]) and parts[2] in (*FORMATS, AUTH)
 
 
-def read_subscription(target: str, headers: Mapping[bytes, bytes], now: float, *, is_chunked: bool) -> Subscription:
+def read_subscription(head: RequestHead, now: float, *, is_chunked: bool) -> Subscription:
     """Return what a request to subscribe asks for.
 
     Args:
-        target: its target.
-        headers: its headers, by their names in lower case.
+        head: its head.
         now: the time, in seconds since 1970.
         is_chunked: whether the client understands chunks.
 
     Raises:
         Unreadable: it cannot be understood.
     """
-    request = parse("GET", target, headers, b"")
+    request = parse(head, b"")
     if len(request.path) != 2:
         raise Unreadable("name the recipient in the path")
     names = tuple(dict.fromkeys(name.strip() for name in request.path[0].split(",") if name.strip()))
@@ -81,12 +80,12 @@ def read_subscription(target: str, headers: Mapping[bytes, bytes], now: float, *
 
     def given(*fields: str) -> str:
         for field in fields:
-            value = headers.get(field.encode(), b"").decode("latin-1") or request.query.get(field, "")
+            value = request.headers.get(field.encode(), b"").decode("latin-1") or request.query.get(field, "")
             if value:
                 return value
         return ""
 
-    if any(name in request.query or f"x-{name}".encode() in headers for name in _FILTERS):
+    if any(name in request.query or f"x-{name}".encode() in request.headers for name in _FILTERS):
         raise Unreadable("this server filters no messages: leave out id, message, title, priority and tags")
     polls = given("x-poll", "poll", "po").lower() in _YES
     earlier, since, after = _since(given("x-since", "since", "si", "last-event-id"), now, polls=polls)
