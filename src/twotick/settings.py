@@ -3,13 +3,14 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 import platformdirs
 
+from twotick.named_files import read_named
 from twotick.ui.quantities import SIZE_EXAMPLE, parse_size, parse_time
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from twotick.store import StoreLimits
 
 
+_MOST_TEXT = 1 << 16
+_MOST_PROBLEMS = 20
+_MOST_SHOWN = 100
+"""The most bytes of a file, and the most problems and characters of a value that errors show."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 class SettingsError(Exception):
     """A setting is not valid; the message names it and says what is accepted."""
 
@@ -28,26 +37,51 @@ class SettingsError(Exception):
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535, description="a number from 0 to 65535")]
 """A TCP port; 0 for any free one."""
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number from 1")]
+_MOST = 10**9
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=_MOST, description=f"a whole number from 1 to {_MOST}")]
 """A number of things, at least one."""
 
+_LONGEST = 36500
+"""The most days that a setting can name, a hundred years: sums of times stay such that a calendar has them."""
+
 Seconds: TypeAlias = Annotated[
-    float, msgspec.Meta(gt=0, description="a time above 0, such as 30 (seconds), '10 min' or '12h'")
+    float,
+    msgspec.Meta(
+        gt=0,
+        le=_LONGEST * 86400,
+        description=f"a time above 0, such as 30 (seconds), '10 min' or '12h', and at most '{_LONGEST}d'",
+    ),
 ]
 """A time in seconds."""
 
 Pause: TypeAlias = Annotated[
-    float, msgspec.Meta(ge=0, description="a time such as 30 (seconds) or '2 min', or 0 for none")
+    float,
+    msgspec.Meta(
+        ge=0,
+        le=_LONGEST * 86400,
+        description=f"a time such as 30 (seconds) or '2 min', at most '{_LONGEST}d', or 0 for none",
+    ),
 ]
 """A time in seconds, or none."""
 
-Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number of days, such as 90 or '90d'")]
+Days: TypeAlias = Annotated[
+    int,
+    msgspec.Meta(ge=1, le=_LONGEST, description=f"a whole number of days, such as 90 or '90d', at most {_LONGEST}"),
+]
 """A time in days."""
 
-Hours: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number of hours, such as 24 or '24h'")]
+Hours: TypeAlias = Annotated[
+    int,
+    msgspec.Meta(
+        ge=1,
+        le=_LONGEST * 24,
+        description=f"a whole number of hours, such as 24 or '24h', at most {_LONGEST * 24}",
+    ),
+]
 """A time in hours."""
 
-Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description=SIZE_EXAMPLE)]
+_LARGEST = 1 << 50
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST, description=f"{SIZE_EXAMPLE}, at most '1024 TiB'")]
 """A number of bytes."""
 
 Database: TypeAlias = Annotated[
@@ -145,7 +179,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     file_days: Days = 30
     offer_hours: Hours = 24
     max_reports: Count = 20
-    reserve_bytes: Annotated[int, msgspec.Meta(ge=0, description=SIZE_EXAMPLE)] = 16 << 20
+    reserve_bytes: Annotated[
+        int, msgspec.Meta(ge=0, le=_LARGEST, description=f"{SIZE_EXAMPLE}, at most '1024 TiB'")
+    ] = 16 << 20
 
     max_body: Annotated[int, msgspec.Meta(ge=1, lt=10**10, description=f"{SIZE_EXAMPLE}, but below 10 GB")] = 1 << 20
     max_window: Count = 256
@@ -329,25 +365,36 @@ def examine(file: Path | None, given: dict[str, Any]) -> tuple[Settings, list[st
     content: dict[str, Any] = {}
     try:
         if file is not None or path.exists():
-            text = path.read_text("utf-8")
+            text = read_named(path, _MOST_TEXT).decode().replace("\r\n", "\n")
         content = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number without end
         unreadable.append(f"cannot read the settings in {path}: {_unreadable(error, text)}")
-    places = {name: f"{path}, line {_line_of(name, text)}: " for name in content}
     variables = _variables()
-    places |= {name: f"the variable TWOTICK_{name.upper()}: " for name in variables}
     named = {key: value for key, value in given.items() if value is not None}
-    places |= dict.fromkeys(named, "")
-    values, problems = _converted({**content, **variables, **named}, places)
+
+    def place(name: str) -> str:
+        if name in named:
+            return ""
+        if name in variables:
+            return f"the variable TWOTICK_{name.upper()}: "
+        return f"{path}, line {_line_of(name, text)}: "
+
+    values, problems = _converted({**content, **variables, **named}, place)
+    if len(problems) > _MOST_PROBLEMS:
+        problems = [*problems[:_MOST_PROBLEMS], f"{path}: and more of this kind: is it a file with settings?"]
     return Settings(**values), unreadable + problems
 
 
-def _unreadable(error: OSError | ValueError, text: str) -> str:
+def _unreadable(error: OSError | ValueError | RecursionError, text: str) -> str:
     """Return in words why a file of settings cannot be read."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     if isinstance(error, UnicodeDecodeError):
         return "it is not a text in UTF-8"
+    if isinstance(error, RecursionError):
+        return "it has too many brackets in each other"
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        return "it has a number of too many digits"
     said, _, _ = str(error).partition(" (at ")
     place = re.search(r"\(at line (\d+)", str(error))
     lines = text.rstrip().splitlines()
@@ -370,28 +417,29 @@ def _variables() -> dict[str, str]:
     return {name: given[f"twotick_{name}"] for name in TYPES if f"twotick_{name}" in given}
 
 
-def _converted(given: dict[str, Any], places: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
+def _converted(given: dict[str, Any], place: Callable[[str], str]) -> tuple[dict[str, Any], list[str]]:
     """Return the settings that are valid, converted, and what is wrong with the others.
 
     A text may spell a number or a boolean, because variables hold only text.
 
     Args:
         given: the settings.
-        places: where each is set, for errors.
+        place: tells where a setting is set, for errors.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in given.items():
+        if len(problems) > _MOST_PROBLEMS:
+            break
         if name not in TYPES:
-            problems.append(f"{places[name]}there is no setting {name}{_similar(name, TYPES)}")
+            problems.append(f"{place(name)}there is no setting {name}{_similar(name, TYPES)}")
             continue
         try:
             values[name] = msgspec.convert(_spelled(value, TYPES[name]), TYPES[name], strict=False, dec_hook=_path)
         except (msgspec.ValidationError, ValueError):
-            shown = (
-                "what it is set to" if name in ("database", "bus", "mail_url") else repr(value)
-            )  # it may have a password
-            problems.append(f"{places[name]}the setting {name} cannot be {shown}: {_expected(TYPES[name], value)}")
+            secret = name in ("database", "bus", "mail_url")  # it may have a password
+            shown = "what it is set to" if secret else _shown(value)
+            problems.append(f"{place(name)}the setting {name} cannot be {shown}: {_expected(TYPES[name], value)}")
     return values, problems
 
 
@@ -403,6 +451,8 @@ def _spelled(value: object, of: Any) -> object:
     """
     if not isinstance(value, str):
         return value
+    if _CONTROL.search(value):  # no file, host or other thing that a setting names has one
+        raise ValueError(value)
     if of is bool:
         return _BOOLEANS.get(value.lower(), value)
     if of in (Days, Hours):
@@ -414,6 +464,12 @@ def _spelled(value: object, of: Any) -> object:
     if _description(of).startswith(SIZE_EXAMPLE):
         return parse_size(value)
     return value
+
+
+def _shown(value: object) -> str:
+    """Return a value for an error, as a file has it, and not at any length."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 4]} ..."
 
 
 def _description(of: Any) -> str:
@@ -443,6 +499,8 @@ def _path(of: type, value: object) -> Path:
 
 def _expected(of: Any, value: object) -> str:
     """Return what a setting accepts, in words, and what was probably meant."""
+    if isinstance(value, str) and _CONTROL.search(value):
+        return "it is a text without control characters, such as the end of a line"
     if Path in (of, *get_args(of)):
         return "it is the name of a file or folder, in quotes"
     words = ("true", "false") if of is bool else get_args(of) if get_origin(of) is Literal else ()

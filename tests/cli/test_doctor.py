@@ -119,10 +119,10 @@ def _of_another_user(here: Installation) -> None:
 
 
 def _unreadable_settings(here: Installation) -> None:
-    def refuse(self: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(file: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(file))
 
-    here.patch.setattr(Path, "read_bytes", refuse)
+    here.patch.setattr("twotick.doctor.examining.read_named", refuse)
 
 
 def _unwritable(here: Installation) -> None:

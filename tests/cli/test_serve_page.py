@@ -81,6 +81,21 @@ def test_a_port_that_was_asked_for_and_is_taken_is_one_clear_line() -> None:
             ["web_url has 'chat.example', which is not a URL such as 'https://chat.example'"],
         ),
         (
+            {"WEB_URL": "https://[::1"},
+            ["web_url has 'https://[::1', which is not a URL such as 'https://chat.example'"],
+        ),
+        (
+            {"WEB_URL": "https://a.example:99999", "GUESTS": "no"},
+            ["web_url has 'https://a.example:99999', which is not a URL such as 'https://chat.example'"],
+        ),
+        (
+            {"MAIL_URL": "smtps://u@mail.example", "MAIL_FROM": "a@b.example", "MAIL_PASSWORD_FILE": "/dev/zero"},
+            [
+                "the file of mail_password_file cannot be read: it is to hold the password of the SMTP server, and"
+                " nothing else (it is not a regular file)"
+            ],
+        ),
+        (
             {"WEB_URL": "https://a.example/chat"},
             ["web_url has 'https://a.example/chat', which is not a URL such as 'https://chat.example'"],
         ),

@@ -160,6 +160,11 @@ def test_members_talk_over_tls_and_a_disconnection_is_not_logged(made: dict[str,
         ({"TLS_CERTIFICATE": None}, "only one of tls_certificate and tls_key is set: set both, or neither"),
         ({"TLS_CERTIFICATE": "/nonexistent"}, "there is no certificate /nonexistent: .*"),
         ({"TLS_KEY": "/dev/null"}, "/dev/null is not a key in PEM.*"),
+        ({"TLS_KEY": "/dev/zero"}, r"the key /dev/zero cannot be read \(it is not a regular file\): .*"),
+        (
+            {"TLS_CERTIFICATE": "/dev/zero"},
+            r"the certificate /dev/zero cannot be read \(it is not a regular file\): .*",
+        ),
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_named(

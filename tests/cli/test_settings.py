@@ -1,5 +1,6 @@
 """Settings: from the command line, else a variable, else a file, else the default."""
 
+import os
 import re
 from pathlib import Path
 
@@ -158,6 +159,21 @@ def test_operators_find_every_setting_with_its_default() -> None:
             r"line 2: Invalid value\. A setting is a line such as port = 18000",
         ),
         ("port = ", r"line 1: Invalid value\."),
+        ("port = true", "the setting port cannot be true: it is a number"),
+        ("port = 2020-01-02", "the setting port cannot be 2020-01-02: it is a number"),
+        ("answer_timeout = inf", "the setting answer_timeout cannot be inf: it is a time above 0, .* at most '36500d'"),
+        (f"retention_days = {'9' * 400}", r"the setting retention_days cannot be 9+ \.\.\.: .* at most 36500"),
+        (f"mailbox_bytes = {'9' * 20}", "the setting mailbox_bytes cannot be 9+: it is a size .* at most '1024 TiB'"),
+        (f"reserve_bytes = {'9' * 20}", "the setting reserve_bytes cannot be 9+: it is a size .* at most '1024 TiB'"),
+        (
+            "max_rooms = 1000000001",
+            "the setting max_rooms cannot be 1000000001: it is a whole number from 1 to 1000000000",
+        ),
+        (f"port = {'9' * 5000}", "cannot read the settings in .*some.toml: it has a number of too many digits"),
+        (f"port = {'[' * 5000}", "cannot read the settings in .*some.toml: it has too many brackets in each other"),
+        ('data = "a\\u0000b"', r"the setting data cannot be 'a\\x00b': it is a text without control characters"),
+        ('host = "a\\nb"', r"the setting host cannot be 'a\\nb': it is a text without control characters"),
+        ("#" * 70_000, "cannot read the settings in .*some.toml: it is longer than 64 KiB"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path, text: str, problem: str) -> None:
@@ -175,6 +191,8 @@ def test_every_setting_refuses_another_type_a_wrong_range_and_a_typo(name: str) 
     wrong += ["maybe", 2] if "bool" in of else []
     wrong += ["nonsense", ""] if "Literal" in of else []
     wrong += [""] if "Path" in of else []
+    wrong += ["a\0b", "a\nb"]
+    wrong += [10**30, "999999999 weeks", float("inf")] if "int" in of or "float" in of else []
     for value in wrong:
         with pytest.raises(SettingsError) as told:
             load(None, {name: value})
@@ -257,9 +275,22 @@ def test_variables_that_are_no_settings_are_left_alone(monkeypatch: pytest.Monke
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"port = \xff")
-    for path in (tmp_path, tmp_path / "missing.toml", tmp_path / "binary.toml", tmp_path / ("x" * 300)):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "loop.toml").symlink_to(tmp_path / "loop.toml")
+    unreadable = [tmp_path / f"{name}.toml" for name in ("missing", "binary", "pipe", "loop", "x" * 300)]
+    for path in (tmp_path, Path("/dev/zero"), *unreadable):
         with pytest.raises(SettingsError, match=rf"cannot read the settings in {path}: [^\[/]*$"):
             load(path, {})
+
+
+def test_a_file_that_has_no_settings_is_refused_in_a_few_lines(tmp_path: Path) -> None:
+    file = tmp_path / "some.toml"
+    file.write_text("".join(f"x{number} = 1\n" for number in range(5000)))
+    with pytest.raises(SettingsError) as told:
+        load(file, {})
+    assert len(str(told.value).splitlines()) == 21
+    assert str(told.value).endswith(f"{file}: and more of this kind: is it a file with settings?")
+    assert load(Path(os.devnull), {}).port == 18000
 
 
 def test_a_default_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

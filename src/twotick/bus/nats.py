@@ -25,6 +25,7 @@ from nats.errors import NoRespondersError, SlowConsumerError
 
 from twotick.bus.options import BusOptions
 from twotick.bus.port import BusAway, BusError, NoResponder, Reply, check_subject
+from twotick.named_files import read_named
 from twotick.net import server_name
 
 _MOST_WAITING = 4096
@@ -319,7 +320,7 @@ def _check_credentials(file: Path) -> None:
     if find_spec("nkeys") is None:  # the library imports it only when it signs
         raise BusError("bus_credentials needs nkeys: run pip install 'twotick[cluster]'")
     try:
-        text = file.read_text("utf-8")
+        text = read_named(file).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BusError(f"bus_credentials = {file} cannot be read: {error}") from error
     if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:
@@ -329,6 +330,8 @@ def _check_credentials(file: Path) -> None:
 def _tls(options: BusOptions) -> ssl.SSLContext:
     """Return how to encrypt connections to NATS, or raise BusError."""
     try:
+        for file in filter(None, (options.ca, options.certificate, options.key)):
+            read_named(file)  # OpenSSL would wait for the writer of a pipe
         context = ssl.create_default_context(cafile=None if options.ca is None else str(options.ca))
         if options.certificate is not None:
             context.load_cert_chain(options.certificate, options.key)

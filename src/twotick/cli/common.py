@@ -91,7 +91,7 @@ def settings_of(config: Path | None, **given: object) -> "Settings":
     try:
         return load(config, given)
     except SettingsError as error:
-        fail(EX_USAGE, str(error))
+        fail(EX_USAGE, *str(error).splitlines())
 
 
 def with_identity(command: Function) -> Function:

@@ -14,6 +14,7 @@ from twotick.doctor.findings import Finding, fine, problem
 from twotick.doctor.folder import look_at_backups, look_at_data, look_at_disk
 from twotick.doctor.machine import look_at_bus, look_at_certificate, look_at_clock, look_at_name, look_at_ports
 from twotick.doctor.mail import look_at_mail
+from twotick.named_files import read_named
 from twotick.server import OptionsError
 from twotick.server.observing.control import NotRunning, ask_server
 from twotick.server.options import check
@@ -82,7 +83,7 @@ def _look_at_settings(settings: Settings, config: Path | None, is_wrong: bool) -
     file = config or default_file()
     try:
         if config is not None or file.exists():
-            file.read_bytes()
+            read_named(file)
     except PermissionError:
         yield problem("settings", "the settings cannot be read by the server", str(file))
         return

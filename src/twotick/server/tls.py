@@ -5,11 +5,11 @@ import ipaddress
 import os
 import re
 import ssl
-import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from twotick.named_files import read_named, read_named_with_mode
 from twotick.net import fingerprint
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def certificate_fingerprint(certificate: Path) -> str:
         TlsError: the file was replaced in the meantime.
     """
     try:
-        _, begin, rest = certificate.read_text("latin-1").partition("-----BEGIN CERTIFICATE-----")
+        _, begin, rest = read_named(certificate).decode("latin-1").partition("-----BEGIN CERTIFICATE-----")
         content, end, _ = rest.partition("-----END CERTIFICATE-----")
         return fingerprint(ssl.PEM_cert_to_DER_cert(begin + content + end))
     except (OSError, ValueError) as error:
@@ -134,7 +134,7 @@ def _load(certificate: Path) -> "x509.Certificate":
     from cryptography import x509
 
     try:
-        return x509.load_pem_x509_certificate(certificate.read_bytes())
+        return x509.load_pem_x509_certificate(read_named(certificate))
     except (OSError, ValueError) as error:
         raise TlsError(f"the certificate {certificate} cannot be read: {error}") from error
 
@@ -157,9 +157,7 @@ def validity_problem(times: tuple[datetime.datetime, datetime.datetime], now: da
 def _check(file: Path, what: str, mark: bytes) -> int:
     """Check that a file can be read and looks like PEM of the right kind; return its permission bits."""
     try:
-        with file.open("rb") as opened:
-            mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
-            content = opened.read()
+        content, mode = read_named_with_mode(file)
     except FileNotFoundError as error:
         raise TlsError(f"there is no {what} {file}: make one with 'twotick cert', or name the right file") from error
     except OSError as error:
@@ -243,7 +241,7 @@ def _key_for(certificate: Path, key: Path) -> tuple["ec.EllipticCurvePrivateKey"
     if certificate.exists():
         raise _exists(certificate)
     try:
-        content = key.read_bytes()
+        content = read_named(key)
         found = serialization.load_pem_private_key(content, None)
     except (FileNotFoundError, NotADirectoryError):
         return new_key()

@@ -16,13 +16,16 @@ PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::([0-9]{1,5}))?")
 """A host, in brackets if it is an IPv6 address, and possibly a port."""
 
+_LAST_PORT = 65535
+
 
 def split_authority(text: str) -> tuple[str, int | None] | None:
     """Return the host, in lower case, and the port of `HOST`, `HOST:PORT` or `[ADDRESS]:PORT`; None for other text."""
     match = _HOST.fullmatch(text)
     if match is None:
         return None
-    return (match[1] or match[2]).lower().removesuffix("."), int(match[3]) if match[3] else None
+    port = int(match[3]) if match[3] else None
+    return None if port and port > _LAST_PORT else ((match[1] or match[2]).lower().removesuffix("."), port)
 
 
 def parse_origin(text: str) -> tuple[str, str, int] | None:
@@ -42,7 +45,10 @@ def split_urls(text: str) -> list[str]:
     """
     urls: list[str] = []
     for url in filter(None, map(str.strip, text.split(","))):
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:  # it says what is wrong with an address in brackets, but not of which URL
+            raise ValueError(url) from error
         origin = f"{parts.scheme}://{parts.netloc.lower()}"
         if parts.path.strip("/") or parts.query or parts.fragment or parse_origin(origin) is None:
             raise ValueError(url)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from twotick.named_files import read_named
 from twotick.net import is_loopback
 from twotick.store import is_address
 
@@ -91,8 +92,7 @@ def mail_server(options: MailOptions) -> MailServer:
 
 def _password_of(file: Path) -> str:
     try:
-        with file.open(encoding="utf-8") as opened:
-            password = opened.read(_LONGEST_PASSWORD + 2).rstrip("\r\n")
+        password = read_named(file).decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise MailError(
             "the file of mail_password_file cannot be read: it is to hold the password of the SMTP server, and nothing"
