@@ -17,6 +17,7 @@ import pytest
 from tests.cli.commands import run
 from tests.cli.operating import Operator
 from tests.cli.test_serve_safety import certificate_of_days
+from tests.store.faults import damage_definition
 from twotick.doctor import PROBLEMS, Level, examine_server
 from twotick.server.observing.control import NotRunning
 from twotick.server.tls import make_certificate
@@ -240,6 +241,14 @@ def _free(here: Installation) -> None:
     here.settings["reserve_bytes"] = found.f_bavail * found.f_frsize // 2
 
 
+def _without_room(here: Installation) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    here.patch.setattr("os.fsync", refuse)
+    here.settings["reserve_bytes"] = "1024 TiB"
+
+
 def _mail_server(here: Installation) -> None:
     here.settings.update(mail_url="smtp://user:SECRET@127.0.0.1:1", mail_from="twotick@chat.example")
 
@@ -273,12 +282,14 @@ CASES: list[tuple[str, Callable[[Installation], object]]] = [
     ("the clock is not synchronised", _clock),
     ("the clock is behind", _file(lambda file: os.utime(file, (time.time() + 1e6, time.time() + 1e6)))),
     ("the disk is full", lambda here: here.answers(disk_full=True)),
+    ("the disk is full", _without_room),
     ("the disk is nearly full", _free),
     ("the disk is slow", lambda here: here.patch.setattr("twotick.doctor.folder.SLOW", -1.0)),
     ("the database is of another program", _database("PRAGMA application_id = 1")),
     ("the database is of a newer version", _database("PRAGMA user_version = 99")),
     ("the database is damaged", _file(lambda file: file.write_bytes(b"nonsense" * 1000))),
     ("the database is damaged", _file(lambda file: os.truncate(file, file.stat().st_size // 2))),
+    ("the database is damaged", _file(damage_definition)),
     ("the database cannot be read", _file(_as_folder)),
     ("the database was not looked at", _file(lambda file: file.with_name("twotick.db-wal").write_bytes(b"x" * 4096))),
     ("PostgreSQL cannot be reached", _setting("database", "postgresql://nobody:SECRET@127.0.0.1:1/x")),
@@ -293,6 +304,11 @@ CASES: list[tuple[str, Callable[[Installation], object]]] = [
 
 
 def test_in_a_good_installation_nothing_is_found(installation: Installation) -> None:
+    assert installation.found() == {}
+
+
+def test_a_database_that_a_server_could_not_begin_is_not_damaged(installation: Installation) -> None:
+    os.truncate(installation.database, 0)
     assert installation.found() == {}
 
 

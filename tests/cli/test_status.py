@@ -6,10 +6,11 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_a_server_says_whether_it_is_ready(operator: Operator, tmp_path: Path) -
         ended = server.end(signal.SIGTERM)
         assert (ended.returncode, ended.stderr) == (0, "")
     assert not (operator.data / "control").exists()
+
+
+def test_status_says_what_the_server_says_when_the_database_is_locked(operator: Operator) -> None:
+    with serving(operator), closing(sqlite3.connect(operator.data / "twotick.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ended = operator.run("status")
+    assert (ended.returncode, ended.stderr) == (65, "")
+    assert ended.stdout.startswith("version ")
+    assert "Warning: not ready: the data did not answer within 5 s\n  look at the disk: " in ended.stdout
 
 
 def test_status_without_a_server_says_what_to_do(operator: Operator) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Generator, Iterable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -50,3 +51,10 @@ class Faults:
 
         with mock.patch("sqlite3.connect", opened):
             yield
+
+
+def damage_definition(file: Path) -> None:
+    """Damage the definition of a table, so that SQLite's error has bytes that are no text."""
+    content = file.read_bytes()
+    assert b"CREATE TABLE" in content
+    file.write_bytes(content.replace(b"CREATE TABLE", b"CREATE \xff\xff\xff\xff\xff"))

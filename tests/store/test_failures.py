@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.faults import Faults
+from tests.store.faults import Faults, damage_definition
 from tests.store.helpers import Asker, brief
-from twotick.store.port import StoreError, StoreLimits
+from twotick.store.port import Damaged, StoreError, StoreLimits
 from twotick.store.requests.messages import Append, Appended, EntryKind
 from twotick.store.sqlite.checkpointer import Checkpointer
 from twotick.store.sqlite.store import SqliteStore
@@ -143,6 +143,13 @@ def test_a_locked_database_is_said_to_be_locked(kept: Asker):
     other.execute("ROLLBACK")
     other.close()
     check_as_before(kept)
+
+
+def test_a_definition_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    Asker(tmp_path).store.close()
+    damage_definition(tmp_path / "twotick.db")
+    with pytest.raises(Damaged, match=r"twotick\.db cannot be opened: the database is damaged"):
+        SqliteStore(tmp_path, StoreLimits())
 
 
 def test_a_mistake_of_ours_keeps_nothing_either(kept: Asker):

@@ -69,7 +69,7 @@ def status(*, as_json: bool, data: ServerData) -> None:
     The exit status is 0 if there is nothing to warn of, and else 65.
     """
     from twotick import admin
-    from twotick.server.observing.condition import Kept, standing
+    from twotick.server.observing.condition import Kept, is_store_silent, standing
     from twotick.server.observing.control import NotRunning, ask_server
     from twotick.store import FindDatabaseState, ListFull, ListServers
     from twotick.ui.shell.standing import print_status
@@ -81,10 +81,12 @@ def status(*, as_json: bool, data: ServerData) -> None:
         found = None
     except OSError as error:
         fail(EX_OSERR, f"the server of {settings.data} cannot be asked: {error.strerror or error}")
-    with data.opened() as store:
-        database = store.ask(FindDatabaseState())
-        servers = [] if database is None else store.ask(ListServers())
-        kept = Kept(admin.members(store), store.ask(ListFull()), database, servers)
+    kept = Kept()
+    if not is_store_silent(found):
+        with data.opened() as store:
+            database = store.ask(FindDatabaseState())
+            servers = [] if database is None else store.ask(ListServers())
+            kept = Kept(admin.members(store), store.ask(ListFull()), database, servers)
     state = standing(found, kept)
     if as_json:
         print(json.dumps(state))

@@ -36,6 +36,9 @@ def look_at_database(case: Case) -> Generator[Finding]:
     except OSError as error:
         yield problem("database", "the database cannot be read", f"{file}: {error.strerror}")
         return
+    if not head:  # of a server that found no room to begin with
+        yield fine("database", "there is only an empty file yet: the server fills it when it starts")
+        return
     version, ours = int.from_bytes(head[60:64]), int.from_bytes(head[68:72]) == APPLICATION_ID
     if not head.startswith(b"SQLite format 3\0"):
         yield problem("database", "the database is damaged", f"{file} is no database")
@@ -58,6 +61,8 @@ def _look_through(file: Path, version: int, *, has_server: bool) -> Finding:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as connection:
             connection.set_progress_handler(lambda: time.monotonic() > ends, _STEPS_BETWEEN)
             said = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
+    except UnicodeDecodeError:  # of the error, which quotes what is damaged
+        return problem("database", "the database is damaged", f"{file}: the definition of a table is no text")
     except sqlite3.DatabaseError as error:
         if time.monotonic() > ends:
             return fine(

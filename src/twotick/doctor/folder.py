@@ -76,7 +76,6 @@ def look_at_disk(case: Case) -> Generator[Finding]:
         return
     try:
         found = os.statvfs(case.folder)
-        took = _seconds_to_sync(case.folder)
     except OSError:
         return  # which is told of the data
     free = found.f_bavail * found.f_frsize
@@ -85,6 +84,10 @@ def look_at_disk(case: Case) -> Generator[Finding]:
         yield problem("disk", "the disk is full", room)
     elif free < 4 * reserve:
         yield problem("disk", "the disk is nearly full", room)
+    try:
+        took = _seconds_to_sync(case.folder)
+    except OSError:
+        return  # the disk is full, or it is told of the data
     if took > SLOW:
         yield problem("disk", "the disk is slow", f"fsync takes {took * 1000:.0f} ms")
     else:

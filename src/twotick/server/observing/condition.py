@@ -61,6 +61,14 @@ class Kept:
     servers: Sequence[ServerInfo] = ()
 
 
+_SILENT: Final = ("the data did not answer", "the data cannot be read")
+
+
+def is_store_silent(server: dict[str, Any] | None) -> bool:
+    """Tell whether a server says of itself that its store does not answer, so that it is of no use to ask it."""
+    return server is not None and any(problem.startswith(_SILENT) for problem in server["problems"])
+
+
 def standing(server: dict[str, Any] | None, kept: Kept) -> dict[str, Any]:
     """Return how a server and its data are, for `twotick status` and the operator's page.
 

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from twotick.store.port import Damaged, DiskFull, StoreError
 
@@ -491,6 +491,8 @@ BUSY_MILLISECONDS = 10_000
 _CACHE_KIB = 32 << 10
 _CHECKPOINT_PAGES = 4096
 
+_DAMAGED: Final = "the database is damaged: the server's operator has to restore a backup"
+
 
 def connect(file: Path | None) -> sqlite3.Connection:
     """Open a database, and set it up; its content is not looked at.
@@ -528,6 +530,9 @@ def connect(file: Path | None) -> sqlite3.Connection:
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(file, error) from error
+    except UnicodeDecodeError as error:  # the definition of a table is damaged, and SQLite's error quotes it
+        connection.close()
+        raise Damaged(f"{file} cannot be opened: {_DAMAGED}") from error
     return connection
 
 
@@ -679,6 +684,6 @@ def reason(error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
             return f"the database cannot be opened for writing ({error.sqlite_errorname})"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return "the database is damaged: the server's operator has to restore a backup"
+            return _DAMAGED
         case _:
             return f"the database says: {error}"

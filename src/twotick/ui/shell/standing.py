@@ -52,7 +52,8 @@ def print_status(found: dict[str, Any]) -> None:
     for name, text in lines + _database_lines(found):
         print(f"{name:<12} {text}")
     members, devices = found["members"], found["devices"]
-    print(f"{'members':<12} {members}, with {devices} {'device' if devices == 1 else 'devices'}")
+    if members is not None:
+        print(f"{'members':<12} {members}, with {devices} {'device' if devices == 1 else 'devices'}")
     if found["oldest_waiting"] is not None:
         print(f"{'waiting':<12} the oldest message for {ago(time.time() - found['oldest_waiting'])}")
     for each in found.get("met_limits", ()):
