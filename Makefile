@@ -20,7 +20,7 @@ LEAST_COVERAGE := 97
 
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: help demo quick test other-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-cluster crash-page cluster simulate bench wheel quickstart-debian clean
+.PHONY: help demo quick test other-tests check check-page cover compiled pythons deep docs fuzz fuzz-parser fuzz-server crash crash-cluster crash-page cluster simulate bench wheel quickstart-debian containers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -169,6 +169,9 @@ simulate: .venv/.installed  ## run 1000 schedules of a simulated world, or SEEDS
 
 quickstart-debian: .venv/.installed  ## set up a server twice in an empty Debian, as root; downloads 100 MB
 	tests/debian/quickstart.sh
+
+containers: .venv/.installed  ## build the image and use both compose files, as root, with podman; downloads 300 MB
+	tests/debian/containers.sh
 
 clean:  ## remove everything that the other targets created
 	rm -rf .venv .cache build dist bench/build
