@@ -97,6 +97,8 @@ def test_a_user_signs_up_with_an_invitation(tmp_path: Path) -> None:
         account = f"carol@{carol.server}"
         wrong = carol.run("login", account, "--sign-up", "no-such-code", stdin=f"{PASSWORD}\n".encode())
         assert wrong.returncode == 77
+        empty = carol.run("login", account, "--sign-up", "", stdin=f"{PASSWORD}\n".encode())
+        assert (empty.returncode, "'' cannot be an invitation" in empty.stderr) == (64, True), empty
         assert "logged in as carol" in carol.log_in("carol", "laptop", "--sign-up", code)
         again = carol.run("login", f"dave@{carol.server}", "--sign-up", code, stdin=f"{PASSWORD}\n".encode())
         assert again.returncode == 77

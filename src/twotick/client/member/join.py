@@ -88,8 +88,10 @@ async def join(
     if not is_name(name.encode(errors="replace")):
         raise MalformedName(f"{name!r} cannot be a name: use 1 to 32 letters and digits, but no word of the protocol")
     authorization = _authorization(name, token, password)
-    if sign_up is not None and (password is None or wait_for_server or not _PRINTABLE.fullmatch(sign_up)):
-        raise ValueError("to sign up, give a password, and `yes` or an invitation, and do not wait for the server")
+    if sign_up is not None and not _PRINTABLE.fullmatch(sign_up):
+        raise ValueError(f"{sign_up!r} cannot be an invitation: give 'yes', or the invitation as you received it")
+    if sign_up is not None and (password is None or wait_for_server):
+        raise ValueError("to sign up, give a password, and do not wait for the server")
     if wait_for_server and outbox is None:
         raise ValueError("to wait for the server, give a file for the outbox")
     if window < 1:
