@@ -155,8 +155,7 @@ class Checks:
         listed: Any = self._store.ask(ListRoomMembers(self._members[b"alice"].number, ROOM.decode()))
         inside = {each.name.encode() for each in listed}
         expected = {each.member for each in self._people.devices if each.is_inside} | {b"alice", b"bob"}
-        doubtful = {each.member for each in self._people.devices if each.doubtful}
-        if inside - doubtful != expected - doubtful:
+        if inside != expected:
             self._problems.append(f"{inside} are in the room, not {expected}")
 
 

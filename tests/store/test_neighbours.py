@@ -14,7 +14,7 @@ import pytest
 from tests.exchange.mail import Line, Mail, message, objects, taken, told
 from tests.exchange.test_pushes import AUTH, P256DH
 from tests.store.postgres_server import execute
-from twotick.exchange import PushOffer, ServerIdentity
+from twotick.exchange import MemberDevice, PushOffer, ServerIdentity
 from twotick.server import secrets
 from twotick.server.login import Authenticator, Refused, SignUp
 from twotick.server.storage import Storage
@@ -27,7 +27,9 @@ from twotick.store import (
     KeptLease,
     ListDevices,
     LookAround,
+    Member,
     OpenDevice,
+    OpenedDevice,
     RemoveMember,
     SettleLost,
     StoreError,
@@ -208,6 +210,65 @@ def test_a_device_that_connects_to_another_server_is_taken_over(servers: Servers
     assert told(old.read()) == [("ERROR", 108, "", 0, "the device has connected again")]
     assert old.closed
     assert [new.closed, stays.closed] == [False, False]
+
+
+LATE = [
+    frame(Verb.ROOM, b"#new", do=b"create"),
+    frame(Verb.ROOM, b"#open", do=b"join"),
+    frame(Verb.ROOM, b"#team", do=b"change", topic=b"late"),
+    frame(Verb.ROOM, b"#team", do=b"invite", member=b"carol"),
+    frame(Verb.ROOM, b"#team", do=b"appoint", member=b"alice", role=b"moderator"),
+    frame(Verb.ROOM, b"#team", do=b"remove", member=b"alice"),
+    frame(Verb.ROOM, b"#team", do=b"leave"),
+    frame(Verb.CONVERSATION, b"alice", muted=b"yes"),
+    frame(Verb.CONVERSATION, b"alice", blocked=b"yes"),
+    frame(Verb.CONVERSATION, b"alice", pinned=b"yes", closed=b"no"),
+    frame(Verb.PROFILE, b"", display=b"Late"),
+    frame(Verb.STATUS, b"", shown=b"no"),
+    frame(Verb.REVOKE, b"phone"),
+    frame(Verb.TOKEN, b"phone"),
+    frame(Verb.REPORT, b"alice", b"late", b""),
+    frame(Verb.PUSH, b"", endpoint=b"https://push.example/1", p256dh=P256DH, auth=AUTH),
+    b"FILE\nId: f\nName: late\nSize: 1\nHash: %b\n\n" % (b"0" * 64),
+]
+"""Requests of bob's that change something."""
+
+
+CHANGED = (
+    *("room", "room_member", "room_invitation", "conversation", "file", "report"),
+    *("member (number, display, status, shown)", "device (member, name, token, endpoint)"),
+)
+"""The tables that they change, of some only these columns."""
+
+
+def kept(servers: Servers) -> list[list[tuple[Any, ...]]]:
+    """What the database has in these tables."""
+    found: list[list[tuple[Any, ...]]] = []
+    for table, _, columns in (each.partition(" ") for each in CHANGED):
+        sql = f"SELECT {columns.strip('()') or '*'} FROM {table} ORDER BY 1, 2"
+        found.append(servers.b.store.looking(lambda tables, sql=sql: tables.direct(sql).fetchall()))
+    return found
+
+
+def test_what_a_connection_asked_for_that_was_replaced_changes_nothing(servers: Servers):
+    """Its server is cut off from the database; meanwhile its client goes to another server (rule 10.7)."""
+    alice, bob = servers.a.device(b"alice", window=99), servers.b.device(b"bob", window=99)
+    alice.write(frame(Verb.ROOM, b"#open", do=b"create", access=b"public"))
+    bob.write(frame(Verb.ROOM, b"#team", do=b"create", access=b"public"))
+    alice.write(frame(Verb.ROOM, b"#team", do=b"join"))
+    bob.write(frame(Verb.TOKEN, b"phone"))
+    for number, late in enumerate(LATE):
+        device = b"d%d" % number
+        old = servers.a.device(b"bob", device)
+        old.begin(late)
+        new = servers.b.device(b"bob", device)
+        before = kept(servers)
+        servers.a.settle()
+        (refused,) = [each for each in told(old.read()) if each[0] == "ERROR"]
+        assert (refused[1], refused[-1]) == (102, "this device has connected again: ask there"), late
+        assert kept(servers) == before, late
+        new.write(late)
+        assert kept(servers) != before, late
 
 
 def test_a_device_stays_where_it_is_if_its_client_has_given_up_another_connection(servers: Servers):
@@ -482,6 +543,38 @@ def test_a_member_sees_devices_at_other_servers_as_connected(servers: Servers):
     assert connected() == {"laptop": True, "phone": True}
     phone.cut()
     assert connected() == {"laptop": True, "phone": False}
+
+
+async def test_a_password_is_not_changed_late(new_database: Callable[[], str]):
+    """As a request of a connection that was replaced (rule 10.7): what it is changed to later counts."""
+    stores = [PostgresStore(url, StoreLimits(), shared=True) for url in [new_database()] * 2]
+    bob = stores[0].ask(AddMember("bob", secrets.hash_password(b"the first one"), 0.0))
+    assert isinstance(bob, Member)
+    storages = [Storage(store, lambda: None, lambda: None, lambda _: None) for store in stores]
+
+    async def change(at: Storage, device: MemberDevice, old: bytes, new: bytes) -> Refused | None:
+        headers = {b"old": base64.b64encode(old), b"new": base64.b64encode(new)}
+        head = Head(StartLine(Verb.PASSWORD), headers)
+        server = Authenticator(at, SignUp.CLOSED, is_shared=True)
+        return await server.change_password(
+            head, b"bob", "192.0.2.1", device=device, revoke_others=False, gone=lambda: False
+        )
+
+    async def connect(at: Storage) -> MemberDevice:
+        device = MemberDevice(bob.number, b"main")
+        opened = await at.ask(OpenDevice(bob.number, "main", 0, 0.0))
+        assert isinstance(opened, OpenedDevice)
+        device.session = opened.session
+        return device
+
+    try:
+        old, new = await connect(storages[0]), await connect(storages[1])
+        assert await change(storages[0], old, b"the first one", b"the other one") == Refused(
+            102, "the password was not changed: this device has connected again: ask there"
+        )
+        assert await change(storages[1], new, b"the first one", b"the other one") is None
+    finally:
+        await asyncio.gather(*(storage.close() for storage in storages))
 
 
 async def test_wrong_passwords_are_counted_together(new_database: Callable[[], str]):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from twotick.exchange.queue_shares import QueueShares
 from twotick.net import network_of
-from twotick.store import LogEntry, LoginProof, MessageState
+from twotick.store import Answer, LogEntry, LoginProof, MessageState, Refusal, Request, WhileNewest
 from twotick.wire import Frame, Head, Side, Verb
 
 Pending: TypeAlias = "tuple[Connection, Head, int, float, Broadcast | None]"
@@ -193,6 +193,12 @@ class MemberDevice:
         self.doubted_at = 0.0
         self.doubted_until = 0.0
         self.proof: LoginProof | None = None
+
+    def guarded(self, request: Request[Answer]) -> Request[Answer | Refusal]:
+        """Return a request as the store is to carry it out: not once the device has connected again (rule 10.7)."""
+        if not self.session:
+            return request  # one server has all connections, and its requests stay in their order
+        return WhileNewest(self.member, self.name.decode("ascii"), self.session, request)
 
 
 class Stage(Enum):

@@ -19,7 +19,7 @@ from twotick.exchange.connection import Connection, MemberDevice, NotUnderstood
 from twotick.exchange.news import BEGIN, END, Item, ServerNews, bytes_of, number_of, text_of
 from twotick.exchange.output import Output
 from twotick.exchange.watchers import Watchers
-from twotick.store import Answer, Contact, ListAudience, ListContacts, Request, SetShown, StoreError
+from twotick.store import Answer, Contact, ListAudience, ListContacts, Refusal, Request, SetShown, StoreError
 from twotick.wire import Head, Verb, frame, is_name, is_room, time_text
 
 HERE = b"here"
@@ -234,26 +234,27 @@ class PresenceTracker:
         audience = ListAudience(member, peer)
         self._output.ask_together((audience, request, audience), answered)
 
-    def show(self, member: int, shown: bool, callback: Callable[[bool | StoreError], None]) -> None:
+    def show(self, device: MemberDevice, shown: bool, callback: Callable[[bool | Refusal | StoreError], None]) -> None:
         """Set whether others may see a member, and tell those whom that concerns (rule 15.1).
 
         They may be many, so the store finds them in steps, after the change: who comes to see the member later learns
         then what is true.
 
         Args:
-            member: the member.
+            device: the member's device that asks.
             shown: whether they may.
             callback: called with whether they may.
         """
+        member = device.member
 
-        def answered(before: bool | StoreError, after: bool | StoreError) -> None:
+        def answered(before: bool | StoreError, after: bool | Refusal | StoreError) -> None:
             callback(after)
-            if member in self._members and before is not after and not isinstance(after, StoreError):
+            if member in self._members and before is not after and isinstance(after, bool):
                 # Those who would see the member, also if it hides now.
                 audience = ListAudience(member, b"", is_for_profile=True)
                 self._output.ask(audience, partial(self._tell_shown, member, after))
 
-        self._output.ask_together((SetShown(member, None), SetShown(member, shown)), answered)
+        self._output.ask_together((SetShown(member, None), device.guarded(SetShown(member, shown))), answered)
 
     def _tell_shown(self, member: int, shown: bool, audience: list[int] | StoreError) -> None:
         presence = self._members.get(member)

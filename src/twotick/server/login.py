@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
-from twotick.exchange import Shares
+from twotick.exchange import MemberDevice, Shares
 from twotick.net import is_loopback, network_of
 from twotick.server import secrets
 from twotick.server.storage import Storage
@@ -259,7 +259,14 @@ class Authenticator:
         return result
 
     async def change_password(
-        self, head: Head, key: bytes, address: str, *, revoke_others: str | None, gone: Callable[[], bool]
+        self,
+        head: Head,
+        key: bytes,
+        address: str,
+        *,
+        device: MemberDevice,
+        revoke_others: bool,
+        gone: Callable[[], bool],
     ) -> Refused | None:
         """Change the password of a member who is logged in (rule 10.10).
 
@@ -267,7 +274,8 @@ class Authenticator:
             head: the PASSWORD.
             key: the member's name, in lower case.
             address: the address of the client.
-            revoke_others: the device that asks, if all devices on other machines are to be revoked; otherwise None.
+            device: the device that asks.
+            revoke_others: whether all devices on other machines are to be revoked.
             gone: tells whether the client is gone, so that nothing need be checked.
 
         Returns:
@@ -285,8 +293,11 @@ class Authenticator:
             if isinstance(member, Refused):
                 return Refused(104, "the old password is wrong: nothing was changed")
             hashed = await asyncio.to_thread(secrets.hash_password, new)
-            revoking = () if revoke_others is None else (RevokeOthers(member.number, revoke_others),)
-            await self._storage.ask(Together((SetPassword(member.name, hashed), *revoking)))
+            revoking = (RevokeOthers(member.number, device.name.decode("ascii")),) if revoke_others else ()
+            request = Together((SetPassword(member.name, hashed), *revoking))
+            answer = await self._storage.ask(device.guarded(request))
+            if isinstance(answer, Refusal):
+                raise StoreError(answer.reason)  # the password was right
             return None
 
         try:

@@ -203,6 +203,7 @@ from twotick.store.requests.servers import (
     SentOutcome,
     ServerInfo,
     SettleLost,
+    WhileNewest,
 )
 from twotick.store.requests.times import AcceptTime, KeepTime, ReadTimes, StoredTimes
 from twotick.store.rules.digests import is_address
@@ -408,6 +409,7 @@ __all__ = [
     "Unfinished",
     "WaitingMessages",
     "WantDigests",
+    "WhileNewest",
     "WithdrawInvitation",
     "Work",
     "WritePiece",

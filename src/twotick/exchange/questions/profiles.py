@@ -65,7 +65,7 @@ class ProfileQuestions:
             return
         is_changed = display is not None or status is not None or picture is not None
         request = SetProfile(question.member, display, status, picture)
-        question.context.output.ask(request, partial(self._set, question, is_changed))
+        question.context.output.ask(question.device.guarded(request), partial(self._set, question, is_changed))
 
     def _set(self, question: Question, is_changed: bool, own: MemberProfile | Refusal | StoreError) -> None:
         if isinstance(own, MemberProfile):

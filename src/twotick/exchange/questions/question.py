@@ -198,7 +198,7 @@ class Question:
             answer: makes the frames of the answer from the store's answer; not called if that is a Refusal or
                 StoreError.
         """
-        self.context.output.ask(request, partial(self._answer, answer))
+        self.context.output.ask(self.device.guarded(request), partial(self._answer, answer))
 
     def go_on(self, request: Request[_Answer | Refusal], answer: Callable[[_Answer], list[bytes]]) -> None:
         """Send one more request, whose answer continues this one, as soon as the connection takes more output.
@@ -212,7 +212,8 @@ class Question:
         self, peer: bytes, request: Request[_Answer | Refusal], answer: Callable[[_Answer], list[bytes]]
     ) -> None:
         """Send a request to the store, like `ask`, that changes whether a peer may see the member (rule 15.2)."""
-        self.context.presence.change_audience(self.member, peer, request, partial(self._answer, answer))
+        guarded = self.device.guarded(request)
+        self.context.presence.change_audience(self.member, peer, guarded, partial(self._answer, answer))
 
     def _answer(self, answer: Callable[[_Answer], list[bytes]], result: _Answer | Refusal | StoreError) -> None:
         if isinstance(result, Refusal):

@@ -4,7 +4,8 @@ from functools import partial
 
 from twotick.exchange.presence import AWAY, HERE
 from twotick.exchange.questions.question import InvalidQuestion, Question, yes_or_no
-from twotick.store import Contact, ListContacts, SetShown, StoreError
+from twotick.exchange.stored import reason_of
+from twotick.store import Contact, ListContacts, Refusal, SetShown, StoreError
 from twotick.wire import time_text
 
 
@@ -20,12 +21,12 @@ def ask_status(question: Question) -> None:
     if shown is None:
         question.context.output.ask(SetShown(question.member, None), partial(_ask_contacts, question))
     else:
-        presence.show(question.member, shown, partial(_ask_contacts, question))
+        presence.show(question.device, shown, partial(_ask_contacts, question))
 
 
-def _ask_contacts(question: Question, shown: bool | StoreError) -> None:
-    if isinstance(shown, StoreError):
-        question.refuse(str(shown))
+def _ask_contacts(question: Question, shown: bool | Refusal | StoreError) -> None:
+    if isinstance(shown, Refusal | StoreError):
+        question.refuse(reason_of(shown))
     else:
         question.ask(ListContacts(question.member), partial(_contacts, question, shown))
 

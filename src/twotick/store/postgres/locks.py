@@ -9,7 +9,7 @@ from twotick.store.port import Request, Together
 from twotick.store.requests.members import OpenDevice
 from twotick.store.requests.messages import Acknowledge, Append, Expire, MarkRead, Refuse, Settle
 from twotick.store.requests.operating import ByOperator
-from twotick.store.requests.servers import CloseDevice, KeepLease, SettleLost
+from twotick.store.requests.servers import CloseDevice, KeepLease, SettleLost, WhileNewest
 from twotick.store.sqlite.reserve import reads
 
 _NUMBERS: Final = ("member", "sender", "by")
@@ -90,6 +90,8 @@ def is_repeatable(request: Request[Any]) -> bool:
         return (request.sender is not None or request.into > 0) and bool(request.id) and not request.begun
     if isinstance(request, Together):
         return all(map(is_repeatable, request.requests))
+    if isinstance(request, WhileNewest):
+        return is_repeatable(request.request)
     return isinstance(request, _REPEATABLE) or reads(request)
 
 
@@ -104,7 +106,7 @@ def flat(requests: Iterable[Request[Any]]) -> list[Request[Any]]:
     for each in requests:
         if isinstance(each, Together):
             found += flat(each.requests)
-        elif isinstance(each, ByOperator):
+        elif isinstance(each, ByOperator | WhileNewest):
             found += [each, *flat((each.request,))]
         else:
             found.append(each)

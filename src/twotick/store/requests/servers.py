@@ -1,6 +1,7 @@
 """Requests of servers that share a database (docs/cluster.md). The store on SQLite has one server, and knows none."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from twotick.store.port import DatabaseState, Request
 from twotick.store.requests.members import Member
@@ -70,6 +71,25 @@ class FindDatabaseState(Request[DatabaseState | None]):
 @dataclass(frozen=True, slots=True)
 class SettleLost(Request[Effects]):
     """Give up on what guests of servers were to get that live no longer (rule 11.11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhileNewest(Request[Any]):
+    """Carry out a request of a device, unless the device has connected again since (rule 10.7).
+
+    Answered as the request is, or refused. One that only reads is carried out in any case.
+
+    Attributes:
+        member: the store's number of the member.
+        device: the name of the device.
+        session: the number of the connection that asks (`OpenedDevice.session`).
+        request: what is to be done.
+    """
+
+    member: int
+    device: str
+    session: int
+    request: Request[Any]
 
 
 @dataclass(frozen=True, slots=True)

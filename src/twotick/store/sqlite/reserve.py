@@ -53,6 +53,7 @@ from twotick.store.requests.servers import (
     FindOutcomes,
     ListServers,
     LookAround,
+    WhileNewest,
 )
 
 FILE: Final = "reserve"
@@ -89,6 +90,8 @@ def reads(request: Request[Any]) -> bool:
     """Tell whether a request only reads, so that it can be carried out on a disk that takes nothing."""
     if isinstance(request, Together):
         return all(map(reads, request.requests))
+    if isinstance(request, WhileNewest):
+        return reads(request.request)
     if isinstance(request, SetShown):
         return request.shown is None
     if isinstance(request, SetProfile):  # which is also how a member asks for its own

@@ -28,7 +28,7 @@ from twotick.store.port import (
 from twotick.store.requests.members import ContinueRemoval, FindMembers, OpenDevice, OpenedDevice
 from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
 from twotick.store.requests.operating import ByOperator
-from twotick.store.requests.servers import FindDatabaseState
+from twotick.store.requests.servers import FindDatabaseState, WhileNewest
 from twotick.store.rules.operators import check_act
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
@@ -172,6 +172,7 @@ class SqliteStore:
             **ReportRepository(ledger, reader).handlers(),
             Together: self._carry_out_together,
             ByOperator: refusing(self._carry_out_by_operator),
+            WhileNewest: self._carry_out_while_newest,
             **times.handlers(),
             **AbsenceRepository(ledger).handlers(),
             **self._handlers_for_servers(),
@@ -335,6 +336,12 @@ class SqliteStore:
             # Nothing is done yet, and another act may be first.
             answer = replace(answer, rest=replace(request, request=answer.rest))
         return answer
+
+    def _carry_out_while_newest(self, request: WhileNewest) -> Any:
+        is_newest = self._tables.is_current(request.member, request.device, request.session)
+        if not (is_newest or reads(request.request)):
+            return Refusal("this device has connected again: ask there")
+        return self._handlers[type(request.request)](request.request)  # once it has begun, all of it
 
     def _look_up_ids(self, requests: Sequence[Request[Any]]) -> None:
         keys = [(each.sender, each.id) for each in requests if isinstance(each, Append) and each.sender and each.id]
