@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from twotick.store import EntryKind, MemberExport, MessageState, RoomRole, SqliteStore, StoreError
 
@@ -58,8 +58,8 @@ def export_member(store: SqliteStore, number: int, name: str, target: Path) -> i
     try:
         handle, work = tempfile.mkstemp(prefix=".twotick-", dir=target.parent)
         try:
-            with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                count = _write(MemberExport(store, number), name, archive)
+            with os.fdopen(handle, "wb") as file:
+                count = write_archive(store, number, name, file)
             Path(work).replace(target)
         except BaseException:
             Path(work).unlink(missing_ok=True)
@@ -67,6 +67,17 @@ def export_member(store: SqliteStore, number: int, name: str, target: Path) -> i
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from error
     return count
+
+
+def write_archive(store: SqliteStore, number: int, name: str, file: IO[bytes]) -> int:
+    """Write an archive about a member to an open file, which may be a pipe; see `export_member`.
+
+    Raises:
+        StoreError: the store cannot be read.
+        OSError: the archive cannot be written.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        return _write(MemberExport(store, number), name, archive)
 
 
 def _write(found: MemberExport, name: str, archive: zipfile.ZipFile) -> int:

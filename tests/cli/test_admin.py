@@ -2,8 +2,10 @@
 
 import base64
 import http.client
+import io
 import json
 import signal
+import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +23,12 @@ class PageClient:
     """What the operator's page does in a browser.
 
     Attributes:
+        url: the page of the chat.
         session: the session, once an operator has logged in.
     """
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self._host = urlsplit(url).netloc
         self._connection = http.client.HTTPConnection(self._host, timeout=PATIENCE)
         self.session = ""
@@ -159,6 +163,38 @@ def test_all_that_the_page_does_takes_effect_at_once(operator: Operator) -> None
         assert page.ask("POST", "remove", {"name": "bob"})[0] == 404
     operator.settings["WEB_URL"] = "https://chat.example"
     assert operator.do("admin", "--no-open") == "https://chat.example/admin/\n"
+
+
+def test_bots_and_archives_are_on_the_page(operator: Operator) -> None:
+    operator.do("bot", "add", "helper", "--to", "alice", "--read", "bob")
+    operator.do("user", "role", "bob", "operator")
+    with serving(operator) as (_, page):
+        assert page.log_in("olga") == 200
+        assert page.ask("POST", "disable", {"name": "helper"})[0] == 200
+        assert page.ask("GET", "bots") == (
+            200,
+            [{"name": "helper", "to": ["alice"], "read": ["bob"], "disabled": True}],
+        )
+        made = page.act("export", name="alice")
+        piece = {"id": made["id"], "offset": "0"}
+        other = PageClient(page.url)
+        assert other.log_in("bob") == 200
+        assert other.ask("GET", "archive", piece)[0] == 404, "it is of another operator"
+        assert other.ask("GET", "archive", {"id": "x", "offset": "-1"})[0] == 404
+        second = page.act("export", name="helper")
+        assert page.ask("GET", "archive", piece)[0] == 404, "an operator has one at a time"
+        status, content = page.ask("GET", "archive", {"id": second["id"], "offset": "0"})
+        assert (status, len(content)) == (200, second["size"])
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            assert json.loads(archive.read("profile.json"))["bot"] is True
+        assert page.ask("GET", "archive", {"id": second["id"], "offset": "0"})[0] == 404, "it was given"
+        assert page.ask("POST", "export", {"name": "nina"})[0] == 404
+        other.act("export", name="olga")
+        operator.do("user", "role", "bob", "member")
+        assert other.ask("GET", "archive", piece)[0] == 401
+        other.close()
+    assert {each.name for each in operator.data.iterdir()} >= {"twotick.db", "lock"}
+    assert not list(operator.data.glob("tmp*")), "archives have no names"
 
 
 def test_requests_and_logins_are_logged_if_the_levels_say_so(operator: Operator) -> None:

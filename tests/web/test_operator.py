@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -29,7 +30,7 @@ AXE = Path(__file__).parent.parent.parent / "build/node/node_modules/axe-core/ax
 _STATUS = {
     "Version": re.compile(r"\(plain Python\)$"),
     "Connections": re.compile(r"^members 0, guests 0, not registered 0; HTTP 0, IRC 0; at most \d+$"),
-    "Members": "2",
+    "Members": "3",
     "Oldest waiting message": re.compile(r"20\d\d"),
     "Held for connections": re.compile(r"byte"),
 }
@@ -85,12 +86,32 @@ async def test_every_language_has_every_text() -> None:
             assert next(details) == next(details), (file, text)
 
 
+async def _look_at_bots(page: Page) -> None:
+    await page.get_by_role("button", name="Bots", exact=True).press("Enter")
+    row = page.get_by_role("row", name="alerts")
+    await expect(row.get_by_role("cell")).to_have_text(["", "alice, olga", "olga"])
+    await _check(page, "bots")
+    for action, said, state in (
+        ("Disable", "alerts is disabled.", "disabled"),
+        ("Enable", "alerts can log in again.", ""),
+    ):
+        await page.get_by_role("button", name="alerts", exact=True).press("Enter")
+        dialog = page.get_by_role("dialog", name="alerts")
+        await expect(dialog.get_by_role("row", name="main")).to_be_visible()
+        await expect(dialog.get_by_role("button", name="Reset")).to_have_count(0)
+        await _check(page, "bot")
+        await dialog.get_by_role("button", name=action).press("Enter")
+        await expect(page.get_by_role("status")).to_have_text(said)
+        await expect(row.get_by_role("cell").first).to_have_text(state)
+
+
 async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> None:
     if not AXE.exists():
         missing("axe-core", "make build/node/.installed")
     operator = Operator(tmp_path)
     operator.prepare("alice", "olga")
     operator.do("user", "role", "olga", "operator")
+    operator.do("bot", "add", "alerts", "--to", "alice", "--to", "olga", "--read", "olga")
     with closing(Asker(tmp_path)) as asker:
         for name in ("alice", "olga"):
             found = asker.ask(FindMember(name))
@@ -120,6 +141,16 @@ async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> N
         await page.get_by_role("button", name="Disable").press("Enter")
         await expect(page.get_by_role("status")).to_have_text("alice is disabled.")
         await expect(page.get_by_role("row", name="alice")).to_contain_text("disabled")
+        async with page.expect_download() as saving:
+            await page.get_by_role("button", name="alice", exact=True).press("Enter")
+            await page.get_by_role("button", name="Export", exact=True).press("Enter")
+        archive = await saving.value
+        await expect(page.get_by_role("status")).to_contain_text("alice.zip has all that is stored about alice.")
+        assert archive.suggested_filename == "alice.zip"
+        with zipfile.ZipFile(await archive.path()) as saved:
+            assert json.loads(saved.read("profile.json"))["name"] == "alice"
+            assert saved.read("messages.jsonl").count(b"\n") == 1
+        await _look_at_bots(page)
         for view in ("Invitations", "Reports", "Status"):
             await page.get_by_role("button", name=view, exact=True).press("Enter")
             await expect(page.get_by_role("heading", name=view, exact=True)).to_be_visible()

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from twotick.admin.errors import AdminError, Malformed
 from twotick.server.acts import invitation_name, reset_request
@@ -303,6 +303,24 @@ def export(store: SqliteStore, data: Path, name: str, file: Path) -> int:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     member = find(store, name)
     return export_member(store, member.number, member.name, file)
+
+
+def export_to(store: SqliteStore, name: str, file: IO[bytes]) -> None:
+    """Write all that is stored about a member, as an archive, to an open file, which may be a pipe.
+
+    Raises:
+        Malformed: the name is not a valid one (rule 4.1).
+        AdminError: there is no such member.
+        StoreError: the store cannot be read, or the archive not be written.
+    """
+    from twotick.export import write_archive  # only this command needs it
+
+    member = find(store, name)
+    try:
+        write_archive(store, member.number, member.name, file)
+        file.flush()
+    except OSError as error:
+        raise StoreError(f"the archive cannot be written: {error.strerror}") from error
 
 
 def invite(store: Store, seconds: float = 7 * _DAY) -> str:

@@ -10,6 +10,7 @@ import click
 from twotick.cli.common import json_option
 from twotick.cli.duration import Duration
 from twotick.cli.operating import ServerData, name_argument, page_of, user, with_data
+from twotick.ui.shell.leaving import EX_USAGE, fail
 from twotick.ui.shell.streams import complain
 
 _device_argument = click.argument("device", metavar="[DEVICE]", required=False, help="The device.")
@@ -89,7 +90,9 @@ def user_reset(name: str, *, hours: float, data: ServerData) -> None:
 
 @user.command("export")
 @name_argument
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path), help="The archive; a ZIP file.")
+@click.argument(
+    "file", metavar="FILE", type=click.Path(path_type=Path), help="The archive, a ZIP file; - for standard output."
+)
 @with_data
 def user_export(name: str, file: Path, *, data: ServerData) -> None:
     """Write all that is stored about a member to an archive.
@@ -101,6 +104,12 @@ def user_export(name: str, file: Path, *, data: ServerData) -> None:
     """
     from twotick import admin
 
+    if str(file) == "-":
+        if sys.stdout.isatty():
+            fail(EX_USAGE, "an archive is no text: redirect standard output into a file or a pipe")
+        with data.opened() as store:
+            admin.export_to(store, name, sys.stdout.buffer)
+        return
     with data.opened() as store:
         count = admin.export(store, data.settings.data, name, file)
     print(f"{file}: {count:,} {'entry' if count == 1 else 'entries'} of the log")

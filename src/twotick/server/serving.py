@@ -350,9 +350,11 @@ async def start_page(
 
     web = make_web(server, options, certificate, make_irc)
     if observers is not None and server.authenticator is not None:
-        from twotick.server.observing.operating import OperatorPage  # imported only by servers with a page
+        from twotick.server.observing.archives import Archives  # imported only by servers with a page
+        from twotick.server.observing.operating import OperatorPage
 
-        web.operating = OperatorPage(server, server.authenticator, observers.observer).answer
+        archives = Archives(options.data, options.database)
+        web.operating = OperatorPage(server, server.authenticator, observers.observer, archives).answer
     try:
         ports = open_page_ports(options, plain_hosts, certificate)
     except PortTaken as error:

@@ -17,12 +17,13 @@ from urllib.parse import parse_qsl
 from twotick.server.acts import invitation_name, reset_request
 from twotick.server.awaiting import stored_answer
 from twotick.server.login import Authenticator, Refused
+from twotick.server.observing.archives import ArchiveFailed, Archives, TooManyArchives
 from twotick.server.observing.condition import Kept, standing
 from twotick.server.observing.observer import Observer
 from twotick.server.secrets import invitation_digest, new_invitation
 from twotick.server.server import Server
 from twotick.server.web.gate import Visitor
-from twotick.server.web.site import WebAnswer, json_answer
+from twotick.server.web.site import WebAnswer, bytes_answer, json_answer
 from twotick.store import (
     NOT_AN_OPERATOR,
     OWN_ACCOUNT,
@@ -33,6 +34,7 @@ from twotick.store import (
     FindDatabaseState,
     FindMember,
     FindMembers,
+    ListBots,
     ListDevices,
     ListFull,
     ListInvitations,
@@ -117,12 +119,14 @@ class OperatorPage:
         server: the server.
         authenticator: checks logins.
         observer: knows how the server is.
+        archives: makes archives of members.
     """
 
-    def __init__(self, server: Server, authenticator: Authenticator, observer: Observer) -> None:
+    def __init__(self, server: Server, authenticator: Authenticator, observer: Observer, archives: Archives) -> None:
         self._server = server
         self._authenticator = authenticator
         self._observer = observer
+        self._archives = archives
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[bytes, OperatorSession] = {}
         self._busy = 0
@@ -130,6 +134,7 @@ class OperatorPage:
             "status": self._status,
             "members": self._members,
             "devices": self._devices,
+            "bots": self._bots,
             "invitations": self._invitations,
             "reports": self._reports,
         }
@@ -144,6 +149,7 @@ class OperatorPage:
             "invite": self._invite,
             "withdraw": self._withdraw,
             "close": self._close,
+            "export": self._export,
         }
 
     async def answer(
@@ -170,6 +176,8 @@ class OperatorPage:
             if method == "POST" and what == "logout":
                 self._sessions.pop(_digest(headers), None)
                 return json_answer({})
+            if method == "GET" and what == "archive":
+                return self._archive(operator, dict(parse_qsl(query)))
             return json_answer(await self._do(method, what, dict(parse_qsl(query)), operator))
         except _Refused as refused:
             return _problem(refused)
@@ -265,6 +273,23 @@ class OperatorPage:
         return [
             {"name": each.name, "token": each.has_token, "seen": each.seen}
             for each in await self._ask(ListDevices(member.number))
+        ]
+
+    async def _bots(self, _query: Query) -> Any:
+        found = await self._ask(ListBots())
+        numbers = [each.number for each in found]
+        disabled: set[int] = set()
+        for first in range(0, len(numbers), _MEMBERS):
+            members = await self._ask(FindMembers(numbers=tuple(numbers[first : first + _MEMBERS])))
+            disabled |= {each.number for each in members if each.disabled}
+        return [
+            {
+                "name": each.name,
+                "to": [right.name for right in each.rights if right.sends],
+                "read": [right.name for right in each.rights if right.reads],
+                "disabled": each.number in disabled,
+            }
+            for each in found
         ]
 
     async def _invitations(self, _query: Query) -> Any:
@@ -371,6 +396,27 @@ class OperatorPage:
                     return
                 break
         raise _Refused(404, "there is no such invitation any more")
+
+    async def _export(self, operator: OperatorSession, query: Query) -> Any:
+        member = await self._find(query)
+        if not self._archives.are_possible:
+            raise _Refused(409, "the server keeps its data in memory, of which there is no archive")
+        try:
+            key, size = await self._archives.make(operator.member, member.name)
+        except TooManyArchives as error:
+            raise _Refused(503, "other operators have archives made: try again in some minutes") from error
+        except ArchiveFailed as error:
+            raise _Refused(503, "the archive cannot be made: {reason}", reason=str(error)) from error
+        return {"id": key, "size": size}
+
+    def _archive(self, operator: OperatorSession, query: Query) -> WebAnswer:
+        """Return a piece of an archive."""
+        offset = query.get("offset", "")
+        known = offset.isascii() and offset.isdecimal()
+        piece = self._archives.piece(operator.member, query.get("id", ""), int(offset[:15])) if known else None
+        if piece is None:
+            raise _Refused(404, "the archive is not kept any more: make it again")
+        return bytes_answer(piece)
 
     async def _close(self, operator: OperatorSession, query: Query) -> Any:
         number = query.get("number", "")

@@ -154,6 +154,13 @@ def json_answer(content: Any, status: int = 200) -> WebAnswer:
     return WebAnswer(status, headers, json.dumps(content).encode())
 
 
+def bytes_answer(content: bytes) -> WebAnswer:
+    """Return an answer with bytes of any kind, which are not kept."""
+    return WebAnswer(
+        200, [("Content-Type", "application/octet-stream"), ("Cache-Control", "no-store"), *SECURITY], content
+    )
+
+
 def plain_answer(status: int, text: str, headers: Headers | None = None) -> WebAnswer:
     """Return an answer with a text for people."""
     common = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"), *SECURITY]

@@ -53,6 +53,7 @@ async function ask(method, what, query = {}, headers = { Authorization: `Bearer 
   } catch {
     throw new Problem(0, t("The server cannot be reached."));
   }
+  if (answer.ok && answer.headers.get("Content-Type") === "application/octet-stream") return answer.blob();
   const content = await answer.json().catch(() => ({}));
   if (answer.ok) return content;
   if (content.problem) throw new Problem(answer.status, t(content.problem, content.details));
@@ -144,6 +145,7 @@ function signIn(problem = "") {
 /** @type {Record<string, { title: () => string, draw: () => Promise<Node[]> }>} */
 const VIEWS = {
   members: { title: () => t("Members"), draw: members },
+  bots: { title: () => t("Bots"), draw: bots },
   invitations: { title: () => t("Invitations"), draw: invitations },
   reports: { title: () => t("Reports"), draw: reports },
   status: { title: () => t("Status"), draw: status },
@@ -277,7 +279,25 @@ async function members() {
   ];
 }
 
-/** @param {any} each */
+/**
+ * Let the server make an archive about a member, and save it.
+ * @param {string} name
+ */
+async function save(name) {
+  say(t("The archive about {name} is being made ...", { name }));
+  const made = await ask("POST", "export", { name });
+  const pieces = [];
+  for (let have = 0; have < made.size; have += pieces.at(-1).size) {
+    say(t("{have} of {size} of the archive are here.", { have: size(have), size: size(made.size) }));
+    pieces.push(await ask("GET", "archive", { id: made.id, offset: String(have) }));
+  }
+  const url = URL.createObjectURL(new Blob(pieces, { type: "application/zip" }));
+  h("a", { href: url, download: `${name}.zip` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser has begun to save it by then
+  say(t("{name}.zip has all that is stored about {name}. Keep it safe: it has messages of others, too.", { name }));
+}
+
+/** @param {any} each a member or a bot */
 async function member(each) {
   const devices = await ask("GET", "devices", { name: each.name });
   const query = { name: each.name };
@@ -297,10 +317,11 @@ async function member(each) {
     each.disabled
       ? h("button", { onclick: then(() => act("enable", query, t("{name} can log in again.", { name: each.name }))) }, t("Enable"))
       : h("button", { class: "bad", onclick: then(() => act("disable", query, t("{name} is disabled.", { name: each.name }))) }, t("Disable")),
-    h("button", { onclick: then(async () => showCode(t("Code for a new password"), (await act("reset", query, ended)).code)) }, t("Reset")),
+    ...(each.bot ? [] : [h("button", { onclick: then(async () => showCode(t("Code for a new password"), (await act("reset", query, ended)).code)) }, t("Reset"))]),
     h("button", { onclick: then(() => act("revoke", query, ended)) }, t("Sign out everywhere")),
-    h("button", { onclick: then(() => act("role", { ...query, role: each.operator ? "member" : "operator" }, t("The role was changed."))) },
-      each.operator ? t("Take the role operator away") : t("Make an operator")),
+    ...(each.bot ? [] : [h("button", { onclick: then(() => act("role", { ...query, role: each.operator ? "member" : "operator" }, t("The role was changed."))) },
+      each.operator ? t("Take the role operator away") : t("Make an operator"))]),
+    h("button", { onclick: then(() => save(each.name)) }, t("Export")),
     h("button", { class: "bad", onclick: () => {
       shown.close();
       confirm(t("Remove {name} with all messages, devices and tokens? This cannot be undone.", { name: each.name }), t("Remove"),
@@ -313,9 +334,27 @@ async function member(each) {
     h("td", {}, when(device.seen)),
     h("td", {}, h("button", { "aria-label": `${t("Revoke")} ${device.name}`, onclick: then(() => act("revoke", { ...query, device: device.name }, t("The device was revoked."))) }, t("Revoke")))));
   const shown = dialog(each.name, [
-    h("form", { onsubmit: rename }, h("label", { for: "display" }, t("Display name"), display), h("button", {}, t("Rename"))),
+    ...(each.bot ? [] : [h("form", { onsubmit: rename }, h("label", { for: "display" }, t("Display name"), display), h("button", {}, t("Rename")))]),
     h("table", {}, h("caption", {}, listed.length ? t("Devices") : t("There are no devices.")), h("tbody", {}, ...listed)),
   ], buttons);
+}
+
+// Bots
+
+/** @returns {Promise<Node[]>} */
+async function bots() {
+  const found = await ask("GET", "bots");
+  if (!found.length) return [h("p", { class: "soft" }, t("There are no bots: 'twotick bot add' makes one."))];
+  const rows = found.map((/** @type {any} */ each) => h("tr", {},
+    h("th", { scope: "row" }, h("button", { onclick: () => attempt(() => member({ ...each, bot: true })) }, each.name)),
+    h("td", {}, each.disabled ? t("disabled") : ""),
+    h("td", {}, each.to.join(", ")),
+    h("td", {}, each.read.join(", "))));
+  const names = [t("Name"), t("State"), t("May send to"), t("Reads")];
+  return [h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Bots") },
+    h("table", {},
+      h("thead", {}, h("tr", {}, ...names.map((each) => h("th", { scope: "col" }, each)))),
+      h("tbody", {}, ...rows)))];
 }
 
 // Invitations
