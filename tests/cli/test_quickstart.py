@@ -9,17 +9,22 @@ import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
+import pexpect
 import pytest
 
 from tests.cli import authority
-from tests.cli.commands import environment, run, started
+from tests.cli.commands import COMMAND, environment, run, started
 from tests.cli.operating import PASSWORD, address, basic, log_in
+from tests.sockets import PATIENCE
 from tests.store.postgres_server import free_port
+from twotick import admin
 from twotick.quickstart import Hand, NotSetUp, Place, ServerPlan, own_place, set_up, system_place
 from twotick.quickstart.setting_up import why_self_signed
 from twotick.server.issuing import CertificateOrder, is_due, read_order
 from twotick.server.tls import TlsError
+from twotick.store import StoreLimits
 
 
 class Newcomer:
@@ -143,6 +148,53 @@ def test_a_server_without_a_public_name_gets_a_certificate_of_its_own(newcomer: 
     assert "is from no authority: there is nothing to renew" in renewed.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [("CHAT.Example.", "chat.example"), (" chat.example ", "chat.example"), ("[::1]", "[::1]"), ("::1", "[::1]")],
+)
+def test_a_name_may_be_typed_in_other_ways(newcomer: Newcomer, typed: str, name: str) -> None:
+    ended = run("quickstart", typed, "--self-signed", "--dry-run", *newcomer.where)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "in the way" not in ended.stdout
+    assert f"\npage         https://{name}:18444/\nterminal     twotick login NAME@{name}\n" in ended.stdout
+
+
+def test_the_first_member_is_asked_for_until_there_is_one(newcomer: Newcomer) -> None:
+    with admin.opened(admin.DataFolder(newcomer.data), StoreLimits(), create=True):
+        pass  # as after Ctrl+C where the password is asked for
+    terminal = cast(
+        Any,
+        pexpect.spawn(
+            COMMAND,
+            ["quickstart", "chat.example", *newcomer.where],
+            env=cast(Any, serving()),
+            timeout=PATIENCE,
+            encoding="utf-8",
+            use_poll=True,
+        ),
+    )
+    with terminal:
+        terminal.expect("The name of the first member")
+        terminal.sendline("alice")
+        for prompt in ("Password: ", "Repeat the password: "):
+            terminal.expect_exact(prompt)
+            terminal.waitnoecho()
+            terminal.sendline("correct horse")
+        terminal.expect("members      alice: added")
+        terminal.expect(pexpect.EOF)
+
+
+def test_a_full_disk_is_told_with_the_file(newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    file = newcomer.folder / "some.toml"
+    with pytest.raises(OSError, match=re.escape(f"No space left on device: '{file}'")):
+        Hand(print, dry=False).write("settings", file, "port = 1\n", 0o644)
+    assert newcomer.files() == {}
+
+
 def test_a_dry_run_changes_nothing(newcomer: Newcomer) -> None:
     ended = run("quickstart", "chat.example", "--member", "alice", "--dry-run", *newcomer.where)
     assert (ended.returncode, ended.stderr, newcomer.files()) == (0, "", {})
@@ -228,6 +280,16 @@ def test_settings_that_are_there_are_not_changed(newcomer: Newcomer, settings: s
     [
         (["quickstart"], "name this machine as others call it, for example chat.example"),
         (["quickstart", "chat example"], "'chat example' is not a host name"),
+        (["quickstart", "bücher.example"], "'bücher.example' is not a host name: .* xn--bcher-kva.example\\n"),
+        (["quickstart", "chat.example.org:18443"], "'chat.example.org:18443' is not a host name: .* chat.example\\n"),
+        (["quickstart", "https://chat.example.org/"], "'https://chat.example.org/' is not a host name"),
+        (["quickstart", "a\nb"], r"'a\\nb' is not a host name"),
+        (["quickstart", "300.1.1.1"], "'300.1.1.1' is not a host name"),
+        (["cert", "192.168.1"], "'192.168.1' is neither a host name nor an IP address"),
+        (
+            ["quickstart", "chat.example", "--acme-server", "acme.example"],
+            "the authority has no address such as https:",
+        ),
         (["quickstart", "*.chat.example"], "no client can connect to '\\*.chat.example'"),
         (["quickstart", "::"], "no client can connect to '::'"),
         (["quickstart", "fe80::1%eth0"], "no client can connect to 'fe80::1%eth0'"),
@@ -281,7 +343,7 @@ def test_an_order_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> 
 def test_only_public_names_are_asked_of_an_authority(machine: Place, name: str, self_signed: bool) -> None:
     assert (why_self_signed(ServerPlan(name), machine) is not None) is self_signed
     assert why_self_signed(ServerPlan(name, directory="https://127.0.0.1/"), machine) is None
-    assert why_self_signed(ServerPlan(name, self_signed=True, directory="x"), machine) == "as you asked"
+    assert why_self_signed(ServerPlan(name, self_signed=True, directory="x"), machine) == "you asked for that"
 
 
 def is_high(port: int) -> bool:

@@ -41,6 +41,7 @@ def quickstart(
 
     Example: twotick quickstart chat.example --member alice
     """
+    from twotick import quickstart as setting_up
     from twotick.quickstart import Hand, NotSetUp, ServerPlan, StepFailed, own_place, set_up, system_place
     from twotick.quickstart.setting_up import why_self_signed
     from twotick.server import TlsError
@@ -55,14 +56,16 @@ def quickstart(
         if not may_ask:
             raise click.UsageError("name this machine as others call it, for example chat.example")
         name = str(click.prompt("The name by which others call this machine", default=socket.getfqdn()))
-    if member is None and may_ask and not (place.data / "twotick.db").exists():
+    hand = Hand(lambda line: print(line, flush=True), dry=dry_run)
+    if member is None and may_ask and not setting_up.count_members(place, hand):
         member = str(click.prompt("The name of the first member", default="", show_default=False))
-    plan = ServerPlan(name, member or "", self_signed, acme_server, acme_port, email)
-    if why_self_signed(plan, place) is None and not yes and not dry_run:
-        _agree(acme_server or "Let's Encrypt", may_ask=may_ask)
+    plan = ServerPlan(setting_up.host_name(name), (member or "").strip(), self_signed, acme_server, acme_port, email)
     os.umask(os.umask(0o022) | 0o022)  # what is made here is for others to read at most
     try:
-        set_up(plan, place, Hand(lambda line: print(line, flush=True), dry=dry_run))
+        if why_self_signed(plan, place) is None and not yes and not dry_run:
+            setting_up.check(plan, place)
+            _agree(acme_server or "Let's Encrypt", may_ask=may_ask)
+        set_up(plan, place, hand)
     except NotSetUp as error:
         fail(EX_USAGE, *str(error).splitlines())
     except TlsError as error:

@@ -2,6 +2,18 @@
 
 from twotick.quickstart.hand import Hand, StepFailed
 from twotick.quickstart.place import Place, own_place, system_place
-from twotick.quickstart.setting_up import NotSetUp, ServerPlan, set_up
+from twotick.quickstart.setting_up import NotSetUp, ServerPlan, check, count_members, host_name, set_up
 
-__all__ = ["Hand", "NotSetUp", "Place", "ServerPlan", "StepFailed", "own_place", "set_up", "system_place"]
+__all__ = [
+    "Hand",
+    "NotSetUp",
+    "Place",
+    "ServerPlan",
+    "StepFailed",
+    "check",
+    "count_members",
+    "host_name",
+    "own_place",
+    "set_up",
+    "system_place",
+]

@@ -56,7 +56,10 @@ class Hand:
                 self.note(f"    {line}".rstrip())
             return
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_new(file, content.encode(), mode)
+        try:
+            write_new(file, content.encode(), mode)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from error  # that of a full disk names no file
         self.tell(part, f"{file}: written")
 
     def run(self, part: str, command: list[str], *, quiet: bool = False) -> None:

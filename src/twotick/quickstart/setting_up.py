@@ -54,7 +54,7 @@ class ServerPlan:
 def why_self_signed(plan: ServerPlan, place: Place) -> str | None:
     """Return why the certificate is self-signed; None if an authority is asked for it."""
     if plan.self_signed:
-        return "as you asked"
+        return "you asked for that"
     if plan.directory:
         return None
     if not _is_public_name(plan.name):
@@ -82,7 +82,7 @@ def set_up(plan: ServerPlan, place: Place, hand: Hand) -> None:
     """
     self_signed = why_self_signed(plan, place)
     try:
-        _check(plan, place, self_signed)
+        check(plan, place)
     except NotSetUp as error:
         if not hand.is_dry:
             raise
@@ -101,9 +101,21 @@ def set_up(plan: ServerPlan, place: Place, hand: Hand) -> None:
     _advise(plan, place, hand, by_authority=by_authority)
 
 
-def _check(plan: ServerPlan, place: Place, self_signed: str | None) -> None:
-    """Check what can be checked before anything is done."""
+def host_name(text: str) -> str:
+    """Return the name of a host as settings and certificates have it, from one that a person has typed."""
+    name = text.strip().lower()
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name.removesuffix(".")
+
+
+def check(plan: ServerPlan, place: Place) -> None:
+    """Check what can be checked before anything is done.
+
+    Raises:
+        NotSetUp: something is in the way.
+    """
     _check_host(plan.name)
+    if plan.directory and not plan.directory.startswith("https://"):
+        raise NotSetUp(f"the authority has no address such as https://acme.example/directory: {plan.directory!r}")
     if plan.member and not is_name(plan.member.encode(errors="replace")):
         raise NotSetUp(
             f"{plan.member!r} cannot be the name of a member: use 1 to 32 letters and digits, and no word of the"
@@ -112,7 +124,7 @@ def _check(plan: ServerPlan, place: Place, self_signed: str | None) -> None:
     for path in (place.settings, place.data, place.program):
         if not str(path).isprintable():
             raise NotSetUp(f"{str(path)!r} has characters that settings cannot have: use a folder with another name")
-    if self_signed is None and not is_installed():
+    if why_self_signed(plan, place) is None and not is_installed():
         raise NotSetUp(
             "to get a certificate from an authority, install the library for that: pip install 'twotick[acme]' in the"
             " environment of Twotick; or make one with --self-signed"
@@ -142,7 +154,7 @@ def _check_host(name: str) -> None:
     else:
         is_one = not (address.is_unspecified or address.is_multicast or "%" in name)
     if not is_one:
-        raise NotSetUp(f"no client can connect to '{name}': write the name or the address of this one machine")
+        raise NotSetUp(f"no client can connect to {name!r}: write the name or the address of this one machine")
 
 
 def _make_user(place: Place, hand: Hand) -> None:
@@ -245,14 +257,17 @@ def _make_certificate(plan: ServerPlan, place: Place, hand: Hand, folder: Path, 
     return True
 
 
+def count_members(place: Place, hand: Hand) -> int:
+    """Return how many members there are, as far as that can be found out."""
+    if not (place.data / "twotick.db").exists():
+        return 0
+    return len((hand.ask(place.as_owner(place.command("user", "list", "--json"))) or "").splitlines())
+
+
 def _add_member(plan: ServerPlan, place: Place, hand: Hand) -> None:
     """Add the first member, and print an invitation for the next one."""
-    listed = None
-    if (place.data / "twotick.db").exists():
-        listed = hand.ask(place.as_owner(place.command("user", "list", "--json")))
-    members = [str(json.loads(line)["name"]) for line in (listed or "").splitlines()]
-    if members:
-        hand.tell("members", f"{len(members)}, so none is added")
+    if members := count_members(place, hand):
+        hand.tell("members", f"{members}, so none is added")
         return
     if not plan.member:
         hand.tell("members", f"left out: add the first with {place.shown('user', 'add', 'NAME')}")
@@ -304,7 +319,7 @@ def _advise(plan: ServerPlan, place: Place, hand: Hand, *, by_authority: bool) -
         hand.tell("DNS", f"let {plan.name} lead to this machine (records A and AAAA); it {now}{whose}")
     hand.tell("firewall", f"let these TCP ports in: {', '.join(f'{port} ({use})' for port, use in ports.items())}")
     hand.tell("page", f"https://{bracketed(plan.name)}:{WEB_TLS_PORT}/")
-    hand.tell("terminal", f"twotick login {plan.member or 'NAME'}@{plan.name}")
+    hand.tell("terminal", f"twotick login {plan.member or 'NAME'}@{bracketed(plan.name)}")
     hand.tell("next", f"{place.shown('user', 'invite')}   invites another member")
     hand.tell("", f"{place.shown('status')}   says how the server is")
     hand.tell(

@@ -277,8 +277,17 @@ def check_name(name: str) -> None:
     Raises:
         TlsError: it is none.
     """
-    if _DNS_NAME.fullmatch(name.lower()) is None:
-        raise TlsError(f"'{name}' is not a host name: write it as clients do, for example chat.example")
+    if _DNS_NAME.fullmatch(name.lower()) is None or name.rpartition(".")[2].isdecimal():  # half an address
+        raise TlsError(f"{name!r} is not a host name: write it as clients do, for example {_form_for_clients(name)}")
+
+
+def _form_for_clients(name: str) -> str:
+    """Return the name of a host in the letters of the DNS, if it is one with others; else an example."""
+    try:
+        encoded = name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return "chat.example"
+    return encoded if encoded.startswith("xn--") or ".xn--" in encoded else "chat.example"
 
 
 def _alternative(name: str) -> "x509.GeneralName":
@@ -287,8 +296,8 @@ def _alternative(name: str) -> "x509.GeneralName":
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        if _DNS_NAME.fullmatch(name.lower()) is None:
-            raise TlsError(f"'{name}' is neither a host name nor an IP address: write it as clients do") from None
+        if _DNS_NAME.fullmatch(name.lower()) is None or name.rpartition(".")[2].isdecimal():
+            raise TlsError(f"{name!r} is neither a host name nor an IP address: write it as clients do") from None
         return x509.DNSName(name.lower())
 
 
