@@ -85,11 +85,13 @@ class _Tables(Tables):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.sessions: dict[tuple[int, str], int] = {}
+        self._held: dict[str, bool] = {}
         self._postgres = _Native(self.run_native)
 
     def begin(self) -> None:
         """See Tables."""
         self.sessions = {}
+        self._held = {}
         super().begin()
 
     def run_native(self, statement: str, parameters: Sequence[Any] = ()) -> Rows:
@@ -107,7 +109,7 @@ class _Native:
     run: Callable[..., Rows]
 
 
-for _name in ("new_session", "is_current", "devices_changed", "connected_elsewhere"):
+for _name in ("new_session", "is_current", "is_held_elsewhere", "devices_changed", "connected_elsewhere"):
     setattr(_Tables, _name, getattr(PostgresTables, _name))
 
 

@@ -419,6 +419,23 @@ def test_a_server_that_loses_its_database_lets_guests_go_before_its_lease_ends(s
 CUT_OFF = "this server has lost its database: connect to another one, or try again soon"
 
 
+def test_what_a_guest_has_sent_is_not_stored_once_another_server_has_a_guest_of_that_name(servers: Servers):
+    """The server is cut off from the database, so that the guest goes to another one: its messages stay in order."""
+    a, b = servers.a, servers.b
+    bob = b.device(b"bob", window=9)
+    old = a.guest(b"gus")
+    old.begin(message(b"bob", b"first", b"1"))
+    execute(servers.url, f"UPDATE twotick.server SET alive_until = 0 WHERE number = {a.store.run_number}")
+    new = b.guest(b"gus")
+    assert told(new.write(message(b"bob", b"second", b"2"))) == [("ACCEPTED", "bob", "2", 0)]
+    a.settle()
+    assert told(old.read()) == [
+        ("ERROR", 102, "1", 0, "this server had lost its database, and another one has your name")
+    ]
+    servers.wait(1)
+    assert bodies(bob.read()) == [b"second"]
+
+
 def test_what_guests_of_a_lost_server_were_to_get_has_failed(servers: Servers):
     servers.a.guest(b"gast")
     alice = servers.a.device(b"alice", b"old")

@@ -87,6 +87,7 @@ class PostgresTables(Tables):
         self._next_expiry = float("inf")
         self._numbers = []
         self.sessions = {}
+        self._held: dict[str, bool] = {}  # whether other servers have guests of these names
 
     def load_mailboxes(self, members: list[int], pairs: Iterable[tuple[int, str]]) -> None:
         """Load the mailboxes of members who are locked.
@@ -199,6 +200,14 @@ class PostgresTables(Tables):
             ).fetchone()
             self.sessions[key] = 0 if row is None else row[0]
         return self.sessions[key] == session
+
+    def is_held_elsewhere(self, guest: bytes) -> bool:
+        """See Tables."""
+        name = guest.decode().lower()
+        if name not in self._held:
+            sql = "SELECT 1 FROM guest WHERE folded = $1::text AND server <> $2::bigint"
+            self._held[name] = self.run_native(sql, (name, self.run.number)).fetchone() is not None
+        return self._held[name]
 
     def devices_changed(self, member: int) -> None:
         """See Tables."""

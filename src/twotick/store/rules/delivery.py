@@ -21,6 +21,7 @@ from twotick.store.rules.errors import NotAllowed
 
 EXPIRED: Final = "expired"
 REFUSED: Final = "refused"
+HELD_ELSEWHERE: Final = "this server had lost its database, and another one has your name"
 UNSURE: Final = "it is not known whether the message arrived"
 RESTARTED: Final = "the server was restarted: it is not known whether the message arrived"
 

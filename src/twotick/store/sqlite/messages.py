@@ -147,9 +147,9 @@ class MessageRepository:
         ledger = self._ledger
         if request.begun:
             return self._give_to_others(request)
-        own = None if request.sender is None else self._sender(request, request.sender)
         if request.into and (repeated := self._guest_rooms.duplicate(request)):
             return repeated
+        own = self._sender(request)
         if own is not None and request.id and (known_message := ledger.duplicate(own.number, request)):
             return self._not_given(own.number, request, known_message) if request.again else known_message
         request, others = _divided(self._forwards.filled(request))
@@ -203,13 +203,17 @@ class MessageRepository:
         self.settle(Settle(known_message.message, False, delivery.UNSURE, 0.0))
         return self._ledger.duplicate(sender, request) or known_message
 
-    def _sender(self, request: Append, sender: int) -> Mailbox:
-        """Return the member who sends a message, if it may (rules 10.11 and 21.2).
+    def _sender(self, request: Append) -> Mailbox | None:
+        """Return the member who sends a message, None for a guest; if it may (rules 10.7, 10.11 and 21.2).
 
         Raises:
             NotAllowed: it may not.
         """
-        own = self._ledger.mailbox(sender)
+        if request.sender is None:
+            if self._tables.is_held_elsewhere(request.sender_name):
+                raise NotAllowed(delivery.HELD_ELSEWHERE)
+            return None
+        own = self._ledger.mailbox(request.sender)
         if own is None:
             raise NotAllowed("the sender is not a member any more")
         if own.disabled:

@@ -238,6 +238,10 @@ class Tables:
         """Tell whether this is the last connection of a device; it is if one server has all connections."""
         return True
 
+    def is_held_elsewhere(self, guest: bytes) -> bool:
+        """Tell whether another server has noted a guest of this name (`ClaimGuest`)."""
+        return False
+
     def devices_changed(self, member: int) -> None:
         """Let other servers notice that devices of a member were revoked."""
 
