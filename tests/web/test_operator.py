@@ -15,9 +15,10 @@ from tests.cli.operating import Operator
 from tests.store.helpers import Asker
 from tests.tools import missing
 from tests.web.visitors import PASSWORD, PageServer
+from twotick import admin
 from twotick.server.observing import operating
 from twotick.server.observing.condition import WARNINGS
-from twotick.store import FindMember, Member
+from twotick.store import AddMember, FindMember, Member, StoreLimits
 from twotick.store.rules.errors import NO_MEMBER, NotAllowed
 from twotick.store.rules.operators import check_act
 from twotick.store.rules.profiles import cleaned_display
@@ -30,7 +31,7 @@ AXE = Path(__file__).parent.parent.parent / "build/node/node_modules/axe-core/ax
 _STATUS = {
     "Version": re.compile(r"\(plain Python\)$"),
     "Connections": re.compile(r"^members 0, guests 0, not registered 0; HTTP 0, IRC 0; at most \d+$"),
-    "Members": "3",
+    "Members": "223",
     "Oldest waiting message": re.compile(r"20\d\d"),
     "Held for connections": re.compile(r"byte"),
 }
@@ -84,6 +85,28 @@ async def test_every_language_has_every_text() -> None:
         for text, translated in texts.items():
             details = (set(re.findall(r"\{\w+\}", each)) for each in (text, translated))
             assert next(details) == next(details), (file, text)
+
+
+async def _list_many(page: Page, operator: Operator) -> None:
+    with admin.opened(admin.DataFolder(operator.data), StoreLimits()) as store:
+        for number in range(220):
+            store.ask(AddMember(f"m{number:03}", "!", 0.0))
+    await page.get_by_role("button", name="Members", exact=True).press("Enter")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(100)
+    await page.get_by_role("button", name="More").press("Enter")
+    await expect(rows).to_have_count(200)
+    await expect(rows.nth(100).get_by_role("button")).to_be_focused()
+    await page.get_by_role("button", name="More").press("Enter")
+    await expect(rows).to_have_count(223)
+    await expect(page.get_by_role("button", name="More")).to_have_count(0)
+    await page.get_by_label("Name contains").fill("zzz")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("No member has this in the name.")).to_be_visible()
+    await expect(page.get_by_label("Name contains")).to_be_focused()
+    await page.get_by_label("Name contains").fill("")
+    await page.keyboard.press("Enter")
+    await expect(rows).to_have_count(100)
 
 
 async def _look_at_bots(page: Page) -> None:
@@ -141,6 +164,8 @@ async def test_an_operator_looks_and_acts(browser: Browser, tmp_path: Path) -> N
         await page.get_by_role("button", name="Disable").press("Enter")
         await expect(page.get_by_role("status")).to_have_text("alice is disabled.")
         await expect(page.get_by_role("row", name="alice")).to_contain_text("disabled")
+        await expect(page.get_by_role("button", name="alice", exact=True)).to_be_focused()
+        await _list_many(page, operator)
         async with page.expect_download() as saving:
             await page.get_by_role("button", name="alice", exact=True).press("Enter")
             await page.get_by_role("button", name="Export", exact=True).press("Enter")

@@ -156,13 +156,13 @@ async function show() {
   const content = await VIEWS[view].draw();
   if (number !== drawing) return; // another view was chosen meanwhile
   const said = document.getElementById("said")?.textContent ?? "";
-  const focused = document.activeElement?.getAttribute("data-view");
+  const focused = document.activeElement?.closest("#page") ? document.activeElement.getAttribute("data-key") ?? "" : null;
   const open = (/** @type {string} */ name) => () => attempt(async () => {
     view = name;
     await show();
   });
   const buttons = Object.entries(VIEWS).map(([name, each]) =>
-    h("button", { "data-view": name, "aria-current": name === view ? "page" : null, onclick: open(name) }, each.title()));
+    h("button", { "data-key": `view ${name}`, "aria-current": name === view ? "page" : null, onclick: open(name) }, each.title()));
   const out = () => attempt(async () => {
     await ask("POST", "logout").catch(() => undefined); // a session that has ended already is as good
     leave();
@@ -175,10 +175,18 @@ async function show() {
       h("button", { onclick: out }, t("Log out"))),
     h("main", { "data-ready": view },
       h("p", { id: "said", role: "status" }, said),
-      h("h2", {}, VIEWS[view].title()),
+      h("h2", { tabindex: "-1" }, VIEWS[view].title()),
       ...content));
-  const again = focused && page.querySelector(`[data-view="${view}"]`);
-  if (again instanceof HTMLElement) again.focus();
+  if (focused !== null) focus(focused);
+}
+
+/**
+ * Give the focus to what has it in the new content, or else to the heading, so that the keyboard goes on from there.
+ * @param {string} key
+ */
+function focus(key) {
+  const found = (key && page.querySelector(`[data-key="${CSS.escape(key)}"]`)) || page.querySelector("h2");
+  if (found instanceof HTMLElement) found.focus();
 }
 
 /**
@@ -217,8 +225,8 @@ function dialog(title, content, buttons) {
  * @param {() => Promise<any>} work
  */
 function confirm(question, answer, work) {
-  const shown = dialog(question, [], [h("button", { class: "bad", onclick: () => {
-    shown.close();
+  const opened = dialog(question, [], [h("button", { class: "bad", onclick: () => {
+    opened.close();
     attempt(work);
   } }, answer)]);
 }
@@ -237,27 +245,40 @@ function showCode(title, code) {
 // Members
 
 let find = "";
-let shownMore = 0;
+
+let shown = 0; // the members that are listed
+
+/**
+ * Return members, and those after them.
+ * @param {any[]} before
+ * @returns {Promise<{ members: any[], more: boolean }>}
+ */
+async function andMore(before) {
+  const found = await ask("GET", "members", { after: before.at(-1)?.name ?? "", find });
+  return { members: [...before, ...found.members], more: found.more };
+}
 
 /** @returns {Promise<Node[]>} */
 async function members() {
-  const listed = [];
-  let after = "";
-  for (let pages = 0; pages <= shownMore; pages += 1) {
-    const found = await ask("GET", "members", { after, find });
-    listed.push(...found.members);
-    after = found.more ? found.members.at(-1).name : "";
-    if (!after) break;
-  }
-  const input = /** @type {HTMLInputElement} */ (h("input", { id: "find", type: "search", value: find, autocapitalize: "none", maxlength: "32" }));
+  let found = await andMore([]);
+  while (found.more && found.members.length < shown) found = await andMore(found.members);
+  return drawMembers(found);
+}
+
+/**
+ * @param {{ members: any[], more: boolean }} found
+ * @returns {Node[]}
+ */
+function drawMembers(found) {
+  const input = /** @type {HTMLInputElement} */ (h("input", { id: "find", "data-key": "find", type: "search", value: find, autocapitalize: "none", maxlength: "32" }));
   const search = (/** @type {Event} */ event) => {
     event.preventDefault();
     find = input.value.trim();
-    shownMore = 0;
+    shown = 0;
     attempt(show);
   };
-  const rows = listed.map((each) => h("tr", {},
-    h("th", { scope: "row" }, h("button", { onclick: () => attempt(() => member(each)) }, each.name)),
+  const rows = found.members.map((each) => h("tr", {},
+    h("th", { scope: "row" }, h("button", { "data-key": `member ${each.name}`, onclick: () => attempt(() => member(each)) }, each.name)),
     h("td", {}, each.display),
     h("td", {}, [each.operator && t("operator"), each.disabled && t("disabled")].filter(Boolean).join(", ")),
     h("td", {}, when(each.seen)),
@@ -266,8 +287,13 @@ async function members() {
     h("td", { class: "number" }, size(each.file_bytes))));
   const names = [t("Name"), t("Display name"), t("State"), t("Last seen"), t("Devices"), t("Waiting"), t("Files")];
   const more = () => attempt(async () => {
-    shownMore += 1;
-    await show();
+    const number = ++drawing;
+    const all = await andMore(found.members);
+    if (number !== drawing) return; // another view was chosen meanwhile
+    shown = all.members.length;
+    page.querySelectorAll("main > :not(#said, h2)").forEach((each) => each.remove());
+    page.querySelector("main")?.append(...drawMembers(all));
+    focus(`member ${all.members[found.members.length]?.name}`);
   });
   return [
     h("form", { role: "search", onsubmit: search }, h("label", { for: "find" }, t("Name contains"), input), h("button", {}, t("Search"))),
@@ -275,7 +301,8 @@ async function members() {
       h("table", {},
         h("thead", {}, h("tr", {}, ...names.map((each) => h("th", { scope: "col" }, each)))),
         h("tbody", {}, ...rows))),
-    after ? h("button", { onclick: more }, t("More")) : document.createTextNode(""),
+    ...(rows.length ? [] : [h("p", { class: "soft" }, t("No member has this in the name."))]),
+    ...(found.more ? [h("button", { onclick: more }, t("More"))] : []),
   ];
 }
 
@@ -302,7 +329,7 @@ async function member(each) {
   const devices = await ask("GET", "devices", { name: each.name });
   const query = { name: each.name };
   const then = (/** @type {() => Promise<any>} */ work) => () => {
-    shown.close();
+    opened.close();
     attempt(work);
   };
   const display = /** @type {HTMLInputElement} */ (h("input", { id: "display", value: each.display, maxlength: "64" }));
@@ -323,19 +350,19 @@ async function member(each) {
       each.operator ? t("Take the role operator away") : t("Make an operator"))]),
     h("button", { onclick: then(() => save(each.name)) }, t("Export")),
     h("button", { class: "bad", onclick: () => {
-      shown.close();
+      opened.close();
       confirm(t("Remove {name} with all messages, devices and tokens? This cannot be undone.", { name: each.name }), t("Remove"),
         async () => act("remove", query, t("{name} was removed.", { name: each.name })));
     } }, t("Remove")),
   ];
-  const listed = devices.map((/** @type {any} */ device) => h("tr", {},
+  const rows = devices.map((/** @type {any} */ device) => h("tr", {},
     h("th", { scope: "row" }, device.name),
     h("td", {}, device.token ? t("token") : ""),
     h("td", {}, when(device.seen)),
     h("td", {}, h("button", { "aria-label": `${t("Revoke")} ${device.name}`, onclick: then(() => act("revoke", { ...query, device: device.name }, t("The device was revoked."))) }, t("Revoke")))));
-  const shown = dialog(each.name, [
+  const opened = dialog(each.name, [
     ...(each.bot ? [] : [h("form", { onsubmit: rename }, h("label", { for: "display" }, t("Display name"), display), h("button", {}, t("Rename")))]),
-    h("table", {}, h("caption", {}, listed.length ? t("Devices") : t("There are no devices.")), h("tbody", {}, ...listed)),
+    h("table", {}, h("caption", {}, rows.length ? t("Devices") : t("There are no devices.")), h("tbody", {}, ...rows)),
   ], buttons);
 }
 
@@ -346,7 +373,7 @@ async function bots() {
   const found = await ask("GET", "bots");
   if (!found.length) return [h("p", { class: "soft" }, t("There are no bots: 'twotick bot add' makes one."))];
   const rows = found.map((/** @type {any} */ each) => h("tr", {},
-    h("th", { scope: "row" }, h("button", { onclick: () => attempt(() => member({ ...each, bot: true })) }, each.name)),
+    h("th", { scope: "row" }, h("button", { "data-key": `bot ${each.name}`, onclick: () => attempt(() => member({ ...each, bot: true })) }, each.name)),
     h("td", {}, each.disabled ? t("disabled") : ""),
     h("td", {}, each.to.join(", ")),
     h("td", {}, each.read.join(", "))));
@@ -362,7 +389,7 @@ async function bots() {
 /** @returns {Promise<Node[]>} */
 async function invitations() {
   const found = await ask("GET", "invitations");
-  const days = /** @type {HTMLInputElement} */ (h("input", { id: "days", type: "number", min: "1", max: "3650", value: "7", required: true }));
+  const days = /** @type {HTMLInputElement} */ (h("input", { id: "days", "data-key": "days", type: "number", min: "1", max: "3650", value: "7", required: true }));
   const invite = (/** @type {Event} */ event) => {
     event.preventDefault();
     attempt(async () => showCode(t("Invitation"), (await act("invite", { days: days.value }, t("An invitation was made."))).code));
@@ -396,7 +423,7 @@ async function reports() {
     h("div", { class: "actions" },
       h("button", { onclick: () => attempt(async () => {
         find = each.about;
-        shownMore = 0;
+        shown = 0;
         view = "members";
         await show();
       }) }, t("Find the member")),
