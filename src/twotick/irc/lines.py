@@ -146,6 +146,11 @@ def tags_of(
     return b";".join(tags)
 
 
+def room_of(source: bytes, command: bytes, target: bytes) -> int:
+    """Return how many bytes of a text are in one line to its recipient."""
+    return MOST_LINE - len(source) - len(target) - len(command) - 5
+
+
 def lines_of(
     session: IrcSession, sender: bytes, target: bytes, body: bytes, headers: dict[bytes, bytes], tags: bytes
 ) -> list[bytes]:
@@ -163,7 +168,7 @@ def lines_of(
     command = b"NOTICE" if kind == b"notice" else b"PRIVMSG"
     source = session.source_of(sender)
     stamp = _stamp(session, headers)
-    room = MOST_LINE - len(source) - len(target) - len(command) - 5
+    room = room_of(source, command, target)
     if not stamp and not kind and body and len(body) <= room and not _SPECIAL.search(body):
         line = b":%b PRIVMSG %b :%b\r\n" % (source, target, body)
         return [b"@%b %b" % (tags, line) if tags else line]

@@ -11,6 +11,7 @@ from twotick.irc.lines import (
     lines_of,
     message_lines,
     reaction_lines,
+    room_of,
     tag_time,
     tags_of,
     time_tag,
@@ -30,7 +31,14 @@ _REPLY_TAGS: Final = (b"+reply", b"+draft/reply")
 def privmsg(session: IrcSession, message: IrcMessage) -> None:
     """PRIVMSG: send a message."""
     params = message.params
-    if len(params) == 2 and not message.tags and params[1] and not params[1].startswith(b"\x01") and is_name(params[0]):
+    if (
+        len(params) == 2
+        and not message.tags
+        and params[1]
+        and not params[1].startswith(b"\x01")
+        and is_name(params[0])
+        and len(params[1]) <= room_of(session.source, b"PRIVMSG", params[0])
+    ):
         _send(session, message.command, params[0], params[1], {})  # nearly every message
     else:
         _send_text(session, message)
@@ -53,6 +61,10 @@ def _send_text(session: IrcSession, message: IrcMessage) -> None:
     if not text:
         if _is_told(session, message.command):
             session.numeric(b"412", b"No text to send")
+        return
+    room = min([room_of(session.source, message.command, target) for target in message.params[0].split(b",")])
+    if len(text) > room:
+        session.numeric(b"417", b"Input line was too long: of a text, %d bytes go along here in one line" % room)
         return
     headers: dict[bytes, bytes] = {}
     if text.startswith(b"\x01"):
