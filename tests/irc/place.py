@@ -215,7 +215,11 @@ class IrcClient:
         return [line for line in lines[:-1] if not line.startswith("PING ")]
 
     def acknowledge(self) -> str:
-        """Answer the next PING by which the server asks what has come, and return it."""
+        """Answer the next PING by which the server asks what has come, and return it.
+
+        A client that has said PONG before is asked soon.
+        """
+        self.send("PONG here")
         while not (ping := self.any_line()).startswith("PING :tt-"):
             assert ping, "closed without a PING"
         self.send("PONG " + ping.removeprefix("PING "))

@@ -59,7 +59,7 @@ def test_lines_that_are_none(place: IrcPlace) -> None:
         (b"@a=b", "FAIL * INVALID_LINE :the line has no command"),
         (b"PRIVMSG %b :%b" % (to, b"x" * 8192), f"417 {name} :Input line was too long: "),
         (b"@a=%b PRIVMSG %b :x" % (b"y" * 8192, to), f"417 {name} :Input line was too long: "),
-        (b"PRIVMSG %b :%b" % (to, b"x" * 100_000), f"417 {name} :Input line was too long: "),
+        (b"PRIVMSG %b :%b" % (to, b"x" * 16_000), f"417 {name} :Input line was too long: "),
         (b"@a=%b PRIVMSG %b :x" % (b"y" * 4200, to), f"417 {name} :Input line was too long: the tags are too long"),
         (b"123 x", f"421 {name} 123 :Unknown command"),
     ):
@@ -67,6 +67,16 @@ def test_lines_that_are_none(place: IrcPlace) -> None:
         (found,) = client.sync()
         assert found.startswith(f"{server} {answer}"), line[:60]
     assert onlooker.sync() == []
+
+
+@pytest.mark.parametrize("size", [17_000, 1_000_000])
+def test_a_line_without_an_end_ends_the_connection(place: IrcPlace, size: int) -> None:
+    client, onlooker = place.member(), place.member()
+    client.send(f"PRIVMSG {onlooker.name} :before")
+    client.raw(f"PRIVMSG {onlooker.name} :".encode() + b"x" * size)
+    assert client.line() == "ERROR :Closing link: a line had more than 16384 bytes"
+    assert client.line() == ""
+    assert [line.rpartition(":")[2] for line in onlooker.sync()] == ["before"]
 
 
 def test_a_flood_is_answered_in_order_and_holds_little(place: IrcPlace) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from twotick.irc.answers import CATCH_UP, QUESTION, IrcAnswer, Response, SentMessage, Steps, labeled_lines
 from twotick.irc.capabilities import Cap
 from twotick.irc.place import IrcCommand, IrcPlace, put_last
-from twotick.irc.wire import MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
+from twotick.irc.wire import MOST_ENDURED, MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
 from twotick.wire import Frame, Head, Parser, Verb, frame
 
 WINDOW: Final = 64
@@ -28,8 +28,10 @@ _AT_ONCE: Final = 16
 """Entries after which a client is asked at once. After fewer, it is asked once between two ticks."""
 
 _PATIENCE: Final = 2.0
-"""Seconds until a client is asked that has never answered a PING, and until a command no longer waits for messages if
-none of them is answered."""
+"""Seconds until a command no longer waits for messages if none of them is answered."""
+
+_FIRST_ASKED: Final = 10.0
+"""Seconds until a client is asked that has never said PONG. It may be a program of a few lines that knows no PING."""
 
 _NEEDS_NO_ANSWER: Final = frozenset([b"created", b"joined", b"left", b"appointed", b"changed"])
 """The events of which a client that connects again is told what they have led to."""
@@ -42,6 +44,9 @@ _KNOWS_FAIL: Final = frozenset([b"BATCH", b"CHATHISTORY", b"MARKREAD", b"REDACT"
 
 _MOST_TOLD: Final = 64
 """Of how many users it is kept that a client was just told whether they are away."""
+
+_NO_LINE: Final = b"a line had more than %d bytes" % MOST_ENDURED
+"""Why a connection ends that is none of an IRC client, or of one that has gone wrong."""
 
 _PREFIX: Final = b"tt-"
 """How the PINGs begin that ask for acknowledgement."""
@@ -87,6 +92,7 @@ class IrcSession:
         "_answers",
         "_asked",
         "_due",
+        "_first_asked",
         "_held",
         "_is_done",
         "_is_taking",
@@ -99,7 +105,7 @@ class IrcSession:
         "_prefix",
         "_queue",
         "_senders",
-        "_skipping",
+        "_skipped",
         "_steps",
         "_unanswered",
         "_written",
@@ -164,7 +170,7 @@ class IrcSession:
         self.silent = 0
         self.told: dict[bytes, bytes] | None = None
         self._partial = b""
-        self._skipping = False
+        self._skipped = 0  # the bytes of a line that is too long, and not at its end
         self._queue: deque[bytes | Callable[[IrcSession], Steps] | None] | None = None
         self._next: IrcMessage | None = None
         self._steps: Steps | None = None
@@ -173,6 +179,7 @@ class IrcSession:
         self._prefix = b""
         self._last_id = 0
         self._written = self._pinged = self._acknowledged = self._unanswered = 0
+        self._first_asked = 0.0  # when the client is asked even if it has never said PONG
         self._asked = -1.0  # the tick in which the client was asked last
         self._left = 0  # how many messages a command waited for when it was looked at last
         self._due = 0.0  # when it waits no longer, if their number stays
@@ -184,17 +191,24 @@ class IrcSession:
     def feed(self, data: bytes) -> None:
         """Take bytes of the client; `advance` carries out the lines that are whole."""
         self.silent = 0
+        if self._skipped > MOST_ENDURED:
+            return
         if self._partial:
             data = self._partial + data
         lines: list[bytes | None] = [*data.split(b"\n")]
         rest = lines.pop() or b""
-        if self._skipping and lines:
-            lines[0] = None
-            self._skipping = False
-        if self._skipping or len(rest) > MOST_PENDING:
-            self._skipping = True
-            rest = b""
-        self._partial = rest
+        if self._skipped:
+            self._skipped += len(lines[0] or b"") if lines else len(rest)
+            if self._skipped > MOST_ENDURED:
+                lines = []
+            elif lines:
+                lines[0] = None
+                self._skipped = 0
+        if not self._skipped and len(rest) > MOST_PENDING:
+            self._skipped = len(rest)
+        self._partial = b"" if self._skipped else rest
+        if self._skipped > MOST_ENDURED:
+            lines.append(None)  # ends the connection, after the lines before it
         if lines:
             if self._queue is None:
                 self._queue = deque()
@@ -203,7 +217,7 @@ class IrcSession:
     @property
     def partial(self) -> bool:
         """Whether a line has begun that is not complete."""
-        return self._partial != b"" or self._skipping
+        return self._partial != b"" or self._skipped > 0
 
     @property
     def blocked(self) -> bool:
@@ -287,10 +301,10 @@ class IrcSession:
         """Do what has waited for some seconds."""
         self.place.waiting.pop(self, None)
         if self._written > self._acknowledged and not self._pinged:
-            if self._unanswered:
-                self._ping()
-            else:
+            if not self._unanswered:
                 self._acknowledge(self._written)
+            elif self._answers or self.place.now >= self._first_asked:
+                self._ping()
         self.advance()
 
     def pass_on(self) -> None:
@@ -342,8 +356,10 @@ class IrcSession:
         if self._written > self._acknowledged and not self._pinged and not self.ended:
             if self._unanswered >= _AT_ONCE or (self._unanswered and self._answers and self._asked != self.place.now):
                 self._ping()
+            elif self._answers or not self._unanswered:
+                self._wait(0.0)
             else:
-                self._wait(0.0 if self._answers or not self._unanswered else _PATIENCE)
+                self._wait(self._first_asked - self.place.now)
 
     # Commands
 
@@ -351,7 +367,10 @@ class IrcSession:
         try:
             return parse_line(line)
         except BadLine as error:
-            self._refuse_line(error)
+            if len(line) > MOST_ENDURED:
+                self.end(_NO_LINE)
+            else:
+                self._refuse_line(error)
             return None
 
     def _refuse_line(self, error: BadLine) -> None:
@@ -366,7 +385,9 @@ class IrcSession:
 
     def _run_other(self, item: "Callable[[IrcSession], Steps] | None") -> None:
         self.current = None
-        if item is None:
+        if item is None and self._skipped > MOST_ENDURED and not self._queue:
+            self.end(_NO_LINE)
+        elif item is None:
             self._refuse_line(BadLine(TOO_LONG, "it had no end"))
         else:
             self._begin(item(self))
@@ -530,6 +551,8 @@ class IrcSession:
     def _note_entry(self, head: Head) -> None:
         if head.headers.get(b"event", b"") not in _NEEDS_NO_ANSWER:
             self._unanswered += 1
+            if not self._first_asked:
+                self._first_asked = self.place.now + _FIRST_ASKED
         if self.account:
             self._written = int(head.seq or self._written)
         else:
@@ -545,10 +568,10 @@ class IrcSession:
         self.out.append(b"PING :%b%d\r\n" % (_PREFIX, self._pinged))
 
     def take_pong(self, text: bytes) -> None:
-        """Take the answer to a PING: the client has what was written before it."""
+        """Take PONG: if it answers a PING, the client has what was written before that."""
+        self._answers = True
         if not self._pinged or text != b"%b%d" % (_PREFIX, self._pinged):
             return
-        self._answers = True
         self._acknowledge(self._pinged)
         self._pinged = 0
 

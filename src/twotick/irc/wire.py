@@ -16,6 +16,9 @@ MOST_LINE: Final = 510
 MOST_PENDING: Final = MOST_TAGS + MOST_LINE + 16
 """Bytes that are kept of a line that has not arrived whole."""
 
+MOST_ENDURED: Final = 16384
+"""Bytes of a line that is refused; a longer one ends the connection."""
+
 _MOST_PARAMETERS: Final = 15
 _MOST_MASK: Final = 64
 _ESCAPES: Final = {b":": b";", b"s": b" ", b"r": b"\r", b"n": b"\n"}
