@@ -78,8 +78,8 @@ def test_a_guest_sees_guests_and_members_come_and_go(place: IrcPlace) -> None:
     bob.do(f"JOIN {room.name}")
     assert ann.line() == f"{who(bob)} JOIN {room.name}"
     ben.close()
-    assert ann.line() == f"{who(ben)} PART {room.name}"
-    assert bob.until("PART")[-1] == f"{who(ben)} PART {room.name}"
+    assert ann.line() == f"{who(ben)} QUIT :Connection closed"
+    assert bob.until("QUIT")[-1] == f"{who(ben)} QUIT :Connection closed"
 
 
 def test_a_guest_is_kicked_and_cannot_come_back_at_once(place: IrcPlace) -> None:
@@ -120,3 +120,76 @@ def test_what_guests_cannot_do_in_channels(place: IrcPlace) -> None:
 
 def test_names_of_rooms_that_are_none(place: IrcPlace) -> None:
     assert place.guest("ann6").do("JOIN x") == [f"{SERVER} 403 ann6 x :No such channel"]
+
+
+def test_a_guest_changes_its_name(place: IrcPlace) -> None:
+    room = Opened(place)
+    kim, onlooker = place.guest("kim"), place.guest("onlooker")
+    watcher, other = place.guest("watcher"), f"#g-{Opened(place).alice.name}"
+    watcher.do("MONITOR + kim,Kim2")
+    for each in (kim, onlooker):
+        each.do(f"JOIN {room.name}", f"JOIN {other}")
+    room.alice.sync()
+    kim.sync()
+    line = ":kim!kim@twotick.localhost NICK Kim2"
+    assert kim.do("NICK Kim2") == [line], "one line, however many rooms there are"
+    assert onlooker.sync() == [line]
+    assert room.alice.sync() == [line]
+    assert watcher.sync() == [f"{SERVER} 731 watcher :kim", f"{SERVER} 730 watcher :Kim2!kim2@twotick.localhost"]
+    assert kim.do("NICK Kim2") == [], "it is the name"
+    assert kim.do("NICK KIM2") == [":Kim2!kim2@twotick.localhost NICK KIM2"]
+    assert onlooker.line() == ":Kim2!kim2@twotick.localhost NICK KIM2"
+    kim.do(f"PRIVMSG {room.name} :hello", "PRIVMSG onlooker :psst")
+    assert sorted(onlooker.sync()) == [
+        f":KIM2!kim2@twotick.localhost PRIVMSG {room.name} :hello",
+        ":KIM2!kim2@twotick.localhost PRIVMSG onlooker :psst",
+    ]
+    onlooker.send("PRIVMSG kim2 :here", "PRIVMSG kim :gone")
+    assert kim.line() == ":onlooker!onlooker@twotick.localhost PRIVMSG KIM2 :here"
+    kim.acknowledge()
+    assert [line.split()[1] for line in onlooker.sync()] == ["401"]
+    assert place.guest("kim").do("NICK kim2") == [f"{SERVER} 433 kim kim2 :Nickname is already in use"]
+    assert kim.do(f"NICK {room.alice.name}", "NICK onlooker", "NICK a_b") == [
+        f"{SERVER} 433 KIM2 {room.alice.name} :Nickname is already in use",
+        f"{SERVER} 433 KIM2 onlooker :Nickname is already in use",
+        f"{SERVER} 432 KIM2 a_b :Erroneous nickname: a name is 1 to 32 letters and digits",
+    ]
+    absent, _ = place.next_member()
+    assert (
+        kim.do(f"NICK {absent}")[0] == f"{SERVER} 433 KIM2 {absent} :Nickname is not available: the name is a member's"
+    )
+    assert [line.split()[1] for line in kim.do("NICK Kim4", "NICK Kim5", "NICK Kim6")] == ["NICK", "NICK", "438"]
+    assert f"{SERVER} 353 Kim5 = {other} :@m" in kim.do(f"NAMES {other}")[0]
+    kim.send(f"PART {other}")
+    assert [line.split()[1] for line in onlooker.sync()] == ["NICK", "NICK", "PART"]
+
+
+def test_a_guest_who_quits_is_seen_to_quit_and_remembered(place: IrcPlace) -> None:
+    room = Opened(place)
+    lee, onlooker = place.guest("lee"), place.guest("onlooker2")
+    for each in (lee, onlooker):
+        each.do(f"JOIN {room.name}")
+    room.alice.sync()
+    lee.sync()
+    assert onlooker.do("WHOWAS lee") == [
+        f"{SERVER} 406 onlooker2 lee :There was no such nickname",
+        f"{SERVER} 369 onlooker2 lee :End of WHOWAS",
+    ]
+    lee.send("QUIT :so long")
+    assert lee.until("ERROR")
+    line = ":lee!lee@twotick.localhost QUIT :Quit: so long"
+    assert onlooker.line() == line
+    assert room.alice.sync() == [line], "and nothing else, such as a PART"
+    place.guest("Lee").close()
+    entry = f"{SERVER} 314 onlooker2 {{}} u twotick.localhost * :Real name".format
+    end = f"{SERVER} 369 onlooker2 lee :End of WHOWAS"
+    while (found := onlooker.do("WHOWAS lee")) != [entry("Lee"), entry("lee"), end]:
+        assert found == [entry("lee"), end], "the server does not know yet that the connection is closed"
+    assert onlooker.do("WHOWAS lee 1") == [entry("Lee"), end]
+    assert onlooker.do("WHOWAS lee 0", "WHOWAS lee -1") == [entry("Lee"), entry("lee"), end] * 2
+    assert [line.split()[1] for line in onlooker.do("WHOWAS *", f"WHOWAS {room.alice.name}")] == ["406", "369"] * 2
+    again = place.guest("lee")
+    again.do(f"JOIN {room.name}")
+    assert onlooker.line() == ":lee!lee@twotick.localhost JOIN " + room.name
+    again.close()
+    assert onlooker.line() == ":lee!lee@twotick.localhost QUIT :Connection closed"

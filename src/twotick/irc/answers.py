@@ -15,6 +15,11 @@ CATCH_UP: Final = b""
 """What a command yields that waits for all that the server has been told by now, and for no answer."""
 
 
+NEW_NAME: Final = b"new name"
+"""What a command yields that waits for the answer to a REGISTER for another name, which goes another way: see
+`IrcSession.wanted`."""
+
+
 class IrcAnswer(NamedTuple):
     """The answer to a question.
 

@@ -496,6 +496,8 @@ def take_room(session: IrcSession, head: Head, _body: bytes) -> None:
     guest, event = headers.get(b"guest", b""), headers.get(b"event", b"")
     if not is_name(guest) or room.lower() not in (session.channels or {}):
         return
+    if session.place.is_told(session, event, room, guest):
+        return
     by = headers.get(b"by", b"")
     reason = headers.get(b"reason", b"")
     source = session.source_of(guest)

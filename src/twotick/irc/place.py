@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from twotick.irc.answers import Steps
-from twotick.irc.shared import LeavingReasons, NameWatchers
-from twotick.irc.wire import IrcMessage
+from twotick.irc.shared import LeavingReasons, NameWatchers, PastGuest, PastGuests
+from twotick.irc.wire import IrcMessage, write_line
 from twotick.wire import Frame, Head, HeadCache, Parser, Verb, received, time_text
 
 _MISSED: Final = 60.0
@@ -22,6 +22,12 @@ _ANY_LENGTH: Final = 1 << 33
 _MOST_KNOWN: Final = 65536
 """How many names are known to be those of members."""
 
+_MOST_TOLD: Final = 256
+"""How many events of rooms a client has been told of before they come."""
+
+_FRESH: Final = 10.0
+"""Seconds in which they come."""
+
 _MOST_SOURCES: Final = 4096
 """Of how many users it is kept what their lines come from."""
 
@@ -33,6 +39,10 @@ class SharingSession(Protocol):
     account: bytes
     caps: int
     out: list[bytes]
+    user: bytes
+    realname: bytes
+    channels: dict[bytes, bytes] | None
+    events_told: dict[tuple[bytes, bytes, bytes], float] | None
     away: bytes | None
     welcome: bool
     claimed: tuple[bytes, bytes] | None
@@ -100,7 +110,7 @@ class IrcPlace(Generic[_Session]):
         present: all sessions that have not ended.
         registered: how many of them have a name.
         most_registered: how many had one at most.
-        reasons, watchers: what sessions know of each other.
+        reasons, past, watchers: what sessions know of each other.
     """
 
     def __init__(
@@ -136,6 +146,7 @@ class IrcPlace(Generic[_Session]):
         self._sources: dict[bytes, bytes] = {}
         self._devices: dict[tuple[bytes, bytes], _Session] = {}
         self.reasons = LeavingReasons()
+        self.past = PastGuests()
         self.watchers: NameWatchers[_Session] = NameWatchers()
         self.present: set[_Session] = set()
         self.registered = self.most_registered = 0
@@ -229,7 +240,42 @@ class IrcPlace(Generic[_Session]):
         self.registered += 1
         self.most_registered = max(self.most_registered, self.registered)
 
-    def remove(self, session: _Session) -> None:
+    def onlookers(self, session: _Session, *events: tuple[bytes, bytes]) -> list[_Session]:
+        """Return the others who share rooms with a guest, and are about to be told of something.
+
+        Args:
+            session: the guest's session.
+            events: what the rooms will tell because of it, which is no news then: events, each with the guest's name.
+        """
+        found: list[_Session] = []
+        for each in self.present if session.channels else ():
+            shared = [room for room in each.channels or () if room in (session.channels or {})]
+            if shared:
+                told = {} if each.events_told is None else each.events_told
+                for room in shared:
+                    for event, name in events:
+                        put_last(told, (event, room, name.lower()), self.now, _MOST_TOLD)
+                each.events_told = told
+                if each is not session:
+                    found.append(each)
+        return found
+
+    def is_told(self, session: _Session, event: bytes, room: bytes, guest: bytes) -> bool:
+        """Return whether a client was told already that a guest has come to a room or gone: see `onlookers`."""
+        told = session.events_told
+        when = told.pop((event, room.lower(), guest.lower()), None) if told else None
+        return when is not None and self.now - when < _FRESH
+
+    def _part_with(self, session: _Session, reason: bytes) -> None:
+        """Tell those in the rooms of a guest who has gone, and those who watch it."""
+        self.past.add(PastGuest(session.name, session.user, session.realname, self.now))
+        line = write_line(self.source_of(session.name), b"QUIT", reason)
+        for each in self.onlookers(session, (b"left", session.name)):
+            each.out.append(line)
+            self.changed(each)
+        self.tell_watchers(session.name, 0, lambda each: each.line_of_watched(session.name, is_online=False))
+
+    def remove(self, session: _Session, reason: bytes = b"Connection closed") -> None:
         """Forget a session that has ended."""
         if session not in self.present:
             return
@@ -242,12 +288,24 @@ class IrcPlace(Generic[_Session]):
         for name in session.monitored or ():
             self.watchers.remove(session, name)
         if session.welcome and not session.account:
-            self.tell_watchers(key, 0, lambda each: each.line_of_watched(session.name, is_online=False))
+            self._part_with(session, reason)
         if others is not None and session in others:
             self.registered -= 1
             others.remove(session)
             if not others:
                 del self.sessions[key]
+
+    def rename(self, session: _Session, name: bytes) -> None:
+        """Note that the session of a guest has another name."""
+        if session not in self.present:
+            return
+        self.past.add(PastGuest(session.name, session.user, session.realname, self.now))
+        others = self.sessions[session.name.lower()]
+        others.remove(session)
+        if not others:
+            del self.sessions[session.name.lower()]
+        session.name = name
+        self.sessions.setdefault(name.lower(), []).append(session)
 
     def claim(self, session: _Session, name: bytes, device: bytes) -> bytes:
         """Give a session a device of a member that no other session uses: this one, or one with a number."""
@@ -267,7 +325,7 @@ class IrcPlace(Generic[_Session]):
             session.claimed = None
 
 
-def put_last(known: dict[bytes, Any], key: bytes, value: Any, most: int) -> None:
+def put_last(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
     """Note a value as the newest one; the oldest one is forgotten if there are too many."""
     known.pop(key, None)
     known[key] = value

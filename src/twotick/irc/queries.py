@@ -174,12 +174,18 @@ def _away_text(session: IrcSession, name: bytes) -> bytes:
 
 
 def whowas(session: IrcSession, message: IrcMessage) -> Steps | None:
-    """WHOWAS: nothing is known of the past."""
+    """WHOWAS: the guests who had a name in the last minutes; of members no one is told when they were here."""
     name = message.param(0)
     if not name:
         session.numeric(b"431", b"No nickname given")
         return None
-    session.numeric(b"406", name, b"There was no such nickname")
+    found = session.place.past.get(session.place.now, name)
+    count = message.param(1)
+    for each in found[: int(count) if count.isdigit() and len(count) < 9 and int(count) else None]:
+        user = each.user if _USER.fullmatch(each.user) else each.name.lower()
+        session.numeric(b"314", each.name, user, session.place.server, b"*", each.realname)
+    if not found:
+        session.numeric(b"406", name, b"There was no such nickname")
     session.numeric(b"369", name, b"End of WHOWAS")
     return None
 

@@ -11,6 +11,7 @@ from twotick.irc import capabilities
 from twotick.irc.answers import CATCH_UP, QUESTION, IrcAnswer, Steps
 from twotick.irc.capabilities import Cap
 from twotick.irc.channels import enter_rooms
+from twotick.irc.renaming import change_name
 from twotick.irc.session import WINDOW, IrcSession
 from twotick.irc.wire import IrcMessage, write_line
 from twotick.wire import DEVICE, Side, Verb, frame, is_name
@@ -98,18 +99,25 @@ def nick(session: IrcSession, message: IrcMessage) -> Steps | None:
     wanted = message.param(0)
     if not wanted:
         session.numeric(b"431", b"No nickname given")
-    elif session.welcome and session.is_own(wanted):
+    elif session.welcome and (wanted == session.name or (session.account and session.is_own(wanted))):
         return None
     elif not is_name(wanted) and not (session.account and not session.welcome):
         session.numeric(b"432", wanted, b"Erroneous nickname: a name is 1 to 32 letters and digits")
-    elif session.welcome and (wanted.lower() in session.place.sessions or session.place.is_member(wanted.lower())):
+    elif session.welcome and not session.is_own(wanted) and _is_taken(session, wanted):
         session.numeric(b"433", wanted, b"Nickname is already in use")
-    elif session.welcome:
+    elif session.welcome and session.account:
         session.numeric(b"484", b"Your name is %b; it cannot change on this connection" % session.name)
+    elif session.welcome:
+        return change_name(session, wanted, _register(wanted))
     else:
         session.nick = wanted
         return complete(session)
     return None
+
+
+def _is_taken(session: IrcSession, name: bytes) -> bool:
+    """Return whether another user is known to have a name."""
+    return name.lower() in session.place.sessions or session.place.is_member(name.lower())
 
 
 def user(session: IrcSession, message: IrcMessage) -> Steps | None:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from twotick.irc.answers import CATCH_UP, QUESTION, IrcAnswer, Response, SentMessage, Steps, labeled_lines
+from twotick.irc.answers import CATCH_UP, NEW_NAME, QUESTION, IrcAnswer, Response, SentMessage, Steps, labeled_lines
 from twotick.irc.capabilities import Cap
 from twotick.irc.place import IrcCommand, IrcPlace, put_last
 from twotick.irc.wire import MOST_ENDURED, MOST_PENDING, TOO_LONG, BadLine, IrcMessage, parse_line, write_line
@@ -85,6 +85,9 @@ class IrcSession:
         away: what the client has said when it went away; None while it is here.
         silent: how many rounds the client has said nothing.
         told: what others who have just joined a room have said when they went away, as the client was told.
+        wanted: the REGISTER by which a guest asks for another name, on a connection to the exchange of its own.
+        changes: when the guest has changed its name.
+        events_told: the events of rooms that the client was told of before they come, each with the time.
     """
 
     __slots__ = (
@@ -113,10 +116,12 @@ class IrcSession:
         "address",
         "away",
         "caps",
+        "changes",
         "channels",
         "claimed",
         "current",
         "ended",
+        "events_told",
         "expected",
         "frames",
         "known",
@@ -138,6 +143,7 @@ class IrcSession:
         "silent",
         "told",
         "user",
+        "wanted",
         "welcome",
     )
 
@@ -169,7 +175,10 @@ class IrcSession:
         self.away: bytes | None = None
         self.silent = 0
         self.told: dict[bytes, bytes] | None = None
-        self._partial = b""
+        self.wanted: bytes = b""
+        self.changes: list[float] | None = None
+        self.events_told: dict[tuple[bytes, bytes, bytes], float] | None = None
+        self._partial: bytes = b""
         self._skipped = 0  # the bytes of a line that is too long, and not at its end
         self._queue: deque[bytes | Callable[[IrcSession], Steps] | None] | None = None
         self._next: IrcMessage | None = None
@@ -444,7 +453,23 @@ class IrcSession:
             self.place.behind[self] = None
             return
         self._items = []
-        self.submit(question)
+        if question != NEW_NAME:
+            self.submit(question)
+
+    def take_name(self, head: Head, body: bytes) -> None:
+        """Take the answer to a REGISTER for another name."""
+        self._answered(head, body)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no command waits for an answer."""
+        return self._steps is None
+
+    def begin_as(self, name: bytes) -> None:
+        """Go on as a guest of another name, whose connection to the exchange is a new one."""
+        self.place.rename(self, name)
+        self._written = self._pinged = self._acknowledged = self._unanswered = 0
+        self._senders = None
 
     def caught_up(self) -> None:
         """Go on with a command that has waited until the server has caught up."""
@@ -496,7 +521,7 @@ class IrcSession:
         """Close the connection, and say why."""
         if not self.ended:
             self.ended = True
-            self.place.remove(self)
+            self.place.remove(self, reason)
             self.out.append(write_line(b"", b"ERROR", b"Closing link: " + reason))
 
     # Names

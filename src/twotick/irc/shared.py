@@ -1,6 +1,7 @@
 """What the sessions of a server know of each other, and the exchange does not."""
 
-from typing import Final, Generic, TypeVar
+from collections import deque
+from typing import Final, Generic, NamedTuple, TypeVar
 
 _Session = TypeVar("_Session")
 
@@ -9,6 +10,12 @@ _MOST_REASONS: Final = 64
 
 _FRESH: Final = 60.0
 """Seconds for which they are kept."""
+
+_MOST_PAST: Final = 256
+"""How many guests are remembered who have gone."""
+
+_PAST: Final = 600.0
+"""Seconds for which they are."""
 
 
 class NameWatchers(Generic[_Session]):
@@ -31,6 +38,37 @@ class NameWatchers(Generic[_Session]):
     def get(self, name: bytes) -> list[_Session]:
         """Return the sessions that watch a name."""
         return [*self._watching.get(name.lower(), ())]
+
+
+class PastGuest(NamedTuple):
+    """A guest who was on IRC, and is not any more, or has another name.
+
+    Attributes:
+        name: the name.
+        user: what the guest has said as the user name.
+        realname: what the guest wanted to be called.
+        left: when that ended, by the clock of the event loop.
+    """
+
+    name: bytes
+    user: bytes
+    realname: bytes
+    left: float
+
+
+class PastGuests:
+    """The guests who were on IRC in the last minutes, and whom anyone could find (WHOWAS)."""
+
+    def __init__(self) -> None:
+        self._guests: deque[PastGuest] = deque(maxlen=_MOST_PAST)
+
+    def add(self, guest: PastGuest) -> None:
+        """Note that a guest has gone."""
+        self._guests.appendleft(guest)
+
+    def get(self, now: float, name: bytes) -> list[PastGuest]:
+        """Return those who had a name, the last one first."""
+        return [each for each in self._guests if each.name.lower() == name.lower() and now - each.left < _PAST]
 
 
 class LeavingReasons:

@@ -197,6 +197,7 @@ _PLAIN: Final = frozenset(
         b"JOIN",
         b"PART",
         b"MODE",
+        b"NICK",
         b"PING",
         b"BATCH",
         b"TAGMSG",

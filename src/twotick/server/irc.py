@@ -12,10 +12,11 @@ import secrets
 from importlib.metadata import version
 from typing import Any, Final, Protocol, cast
 
+from twotick.exchange import Connection
 from twotick.irc import IrcPlace, IrcSession, equip
 from twotick.server.connection import ConnectionHost, SocketConnection, client_address
 from twotick.server.options import ServerOptions, public_name
-from twotick.wire import Frame
+from twotick.wire import Frame, Verb
 
 _WITHOUT_TLS: Final = b"ERROR :Closing link: this port speaks TLS, and the connection is without\r\n"
 
@@ -63,7 +64,7 @@ class IrcConnection(SocketConnection):
         session: what is known of the client.
     """
 
-    __slots__ = ("_farewell", "_gateway", "session")
+    __slots__ = ("_farewell", "_former", "_gateway", "_seeker", "session")
 
     way = "irc"
     framed = True
@@ -72,6 +73,8 @@ class IrcConnection(SocketConnection):
         super().__init__(host, address)
         self._gateway = gateway
         self._farewell = ""
+        self._seeker: NameSeeker | None = None
+        self._former: Connection | None = None  # that of a guest who has another name now
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Handle that the event loop has accepted the connection."""
@@ -95,7 +98,8 @@ class IrcConnection(SocketConnection):
             return
         session.advance()
         self._write_out()
-        if session.frames or session.ended or session.blocked or not self.reading:
+        others = session.wanted or self._former is not None
+        if session.frames or session.ended or session.blocked or not self.reading or others:
             self._gateway.go_on_soon(self)
 
     def get_protocol(self) -> asyncio.BaseProtocol | None:
@@ -133,11 +137,15 @@ class IrcConnection(SocketConnection):
         session = self.session
         session.advance()
         self._write_out()
+        if session.wanted:
+            self._seek_name()
         if session.frames:
             self._submit()
             if session.passed and not (self._untaken or self.connection.out):  # otherwise see `take`
                 session.pass_on()
                 self._write_out()
+        if self._former is not None and session.at_rest:
+            self._leave_former()
         if self._gateway.place.behind:
             self._gateway.catch_up()
         if session.ended:
@@ -162,6 +170,50 @@ class IrcConnection(SocketConnection):
             if self.connection.paused:
                 self._stop_reading(untaken)
         self._host.flush_soon()
+
+    # Another name of a guest
+
+    def _seek_name(self) -> None:
+        """Ask for another name, on another connection to the exchange."""
+        self._leave_former()
+        frames = self._gateway.place.read(self.session.wanted)
+        self.session.wanted = b""
+        if frames[0][0].key == self.connection.key:  # the same name in other letters: it must be free
+            self._former = self.connection
+            self._former.port = NameSeeker(None)
+            self._leave_former()
+        self._seeker = NameSeeker(self)
+        exchange = self._host.exchange
+        self._seeker.connection = exchange.connected(self.connection.address, self._seeker, framed=True)
+        exchange.take(self._seeker.connection, frames)
+        self._host.flush_soon()
+
+    def take_name(self, answer: Frame) -> None:
+        """Take the answer to the question for another name, in the middle of a flush."""
+        seeker, self._seeker = self._seeker, None
+        if seeker is None:
+            return
+        head, body = answer
+        if head.verb is Verb.REGISTERED:
+            if not self.connection.closing:
+                self._former = self.connection
+                self._former.port = NameSeeker(None)
+            reads = self.connection.window > 0
+            self.connection, seeker.connection.port = seeker.connection, self
+            if not reads:
+                self._host.exchange.clogged(self.connection)
+        else:
+            self._host.exchange.disconnected(seeker.connection)
+            if self.connection.closing:
+                self.session.end(b"another user has taken the name")
+        self.session.take_name(head, body)
+        self._gateway.go_on_soon(self)
+
+    def _leave_former(self) -> None:
+        former, self._former = self._former, None
+        if former is not None:
+            self._host.exchange.disconnected(former)
+            self._host.flush_soon()
 
     def _write_out(self) -> None:
         out = self.session.out
@@ -200,10 +252,45 @@ class IrcConnection(SocketConnection):
         self.session.end((self._farewell or "goodbye").encode())
         self._write_out()
 
+    def eof_received(self) -> bool:
+        """Handle that the client has closed its half: it has gone, whatever is still written to it."""
+        self._gateway.place.remove(self.session)
+        return super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle that the connection is gone."""
+        self._leave_former()
+        if self._seeker is not None:
+            self._host.exchange.disconnected(self._seeker.connection)
         super().connection_lost(exc)
         self._gateway.closed(self)
+
+
+class NameSeeker:
+    """What the exchange writes to on a connection by which a guest asks for another name.
+
+    Args:
+        owner: the guest's connection; None if nothing that comes matters any more.
+
+    Attributes:
+        connection: what the exchange knows of it.
+    """
+
+    connection: Connection
+
+    def __init__(self, owner: IrcConnection | None) -> None:
+        self._owner = owner
+
+    def take(self, frames: list[bytes | Frame]) -> None:
+        """Take the answer."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            first = frames[0]
+            owner.take_name(owner.session.place.read(first)[0] if isinstance(first, bytes) else first)
+
+    def get_protocol(self) -> asyncio.BaseProtocol | None:
+        """Return None: there is no socket of its own that could be closed."""
+        return None
 
 
 class IrcGateway:
