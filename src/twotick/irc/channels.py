@@ -15,6 +15,11 @@ _MOST_TARGETS: Final = 10
 _MOST_KICKED: Final = 4
 _NO_ROOM: Final = b"there is no such room"
 _OPERATORS: Final = ("owner", "moderator")
+_WITHOUT: Final = {
+    b"b": b"Rooms have no bans: KICK removes members, and puts guests out for an hour",
+    b"k": b"Rooms have no keys: +i makes a room private",
+}
+"""The modes that rooms do not have, although clients offer them, and what there is instead."""
 
 
 def _rooms(session: IrcSession, text: bytes) -> Iterator[bytes]:
@@ -362,6 +367,9 @@ def _mode(session: IrcSession, room: bytes, words: list[bytes]) -> Steps:
             yield from _set_access(session, room, letter, sign)
         elif letter == b"b" and not arguments:
             session.numeric(b"368", room, b"End of channel ban list")
+        elif letter in _WITHOUT:
+            arguments = arguments[1:]
+            session.numeric(b"696", room, letter, b"*", _WITHOUT[letter])
         elif letter not in (b"n", b"t"):
             arguments = arguments[1:]
             session.numeric(b"472", letter, b"is not a mode of rooms here")
