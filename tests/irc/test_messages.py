@@ -87,11 +87,11 @@ def test_no_body_ever_makes_a_second_line(place: IrcPlace) -> None:
 def test_a_text_that_does_not_go_along_in_one_line_is_refused(place: IrcPlace) -> None:
     alice, bob = place.member("echo-message"), place.member()
     room = 510 - len(f":{alice.name}!{alice.name}@twotick.localhost PRIVMSG {bob.name} :")
-    fits = "x" * (room - 2) + "\N{LATIN SMALL LETTER E WITH ACUTE}"
+    fits = "x" * (room - 2) + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 2
     (echo,) = alice.do(f"PRIVMSG {bob.name} :{fits}")
     assert echo.endswith(f":{fits}")
     assert bob.line() == echo
-    refusal = f"{SERVER} 417 {alice.name} :Input line was too long: of a text, {room} bytes go along here in one line"
+    refusal = f"{SERVER} 417 {alice.name} :Input line was too long: of a text, {room} letters go along here in one line"
     assert alice.do(f"PRIVMSG {bob.name} :{fits}x", f"PRIVMSG {bob.name},x :\x01ACTION {fits}\x01") == [refusal] * 2
     assert alice.do(f"NOTICE {bob.name} :{fits}xx") == [refusal.replace(str(room), str(room + 1))]
     assert bob.sync() == []

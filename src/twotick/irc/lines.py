@@ -151,6 +151,17 @@ def room_of(source: bytes, command: bytes, target: bytes) -> int:
     return MOST_LINE - len(source) - len(target) - len(command) - 5
 
 
+def stays_whole(text: bytes, room: int, source: bytes) -> bool:
+    """Return whether a text is one line for its recipient.
+
+    Letters beyond ASCII count as one. So a line has at most as many bytes more than 512 as it begins with, and clients
+    take that; two lines, or none, would be worse for what a person has written as one.
+    """
+    if len(text) <= room:
+        return True
+    return len(text) <= room + len(source) + 2 and len(text.decode("utf-8", "ignore")) <= room
+
+
 def lines_of(
     session: IrcSession, sender: bytes, target: bytes, body: bytes, headers: dict[bytes, bytes], tags: bytes
 ) -> list[bytes]:
@@ -178,7 +189,9 @@ def lines_of(
     if kind == b"action" and len(texts) == 1 and len(texts[0][0]) < room - len(ACTION):
         return [write_line(source, command, target, b"%b%b\x01" % (ACTION, texts[0][0]), tags=tags)]
     pieces = [
-        (piece, concat or number > 0) for text, concat in texts for number, piece in enumerate(split_text(text, room))
+        (piece, concat or number > 0)
+        for text, concat in texts
+        for number, piece in enumerate([text] if stays_whole(text, room, source) else split_text(text, room))
     ]
     if len(pieces) > 1 and session.caps & Cap.MULTILINE and session.caps & Cap.BATCH:
         return _batch_lines(session, source, command, target, pieces, tags)

@@ -12,6 +12,7 @@ from twotick.irc.lines import (
     message_lines,
     reaction_lines,
     room_of,
+    stays_whole,
     tag_time,
     tags_of,
     time_tag,
@@ -63,8 +64,8 @@ def _send_text(session: IrcSession, message: IrcMessage) -> None:
             session.numeric(b"412", b"No text to send")
         return
     room = min([room_of(session.source, message.command, target) for target in message.params[0].split(b",")])
-    if len(text) > room:
-        session.numeric(b"417", b"Input line was too long: of a text, %d bytes go along here in one line" % room)
+    if not stays_whole(text, room, session.source):
+        session.numeric(b"417", b"Input line was too long: of a text, %d letters go along here in one line" % room)
         return
     headers: dict[bytes, bytes] = {}
     if text.startswith(b"\x01"):
