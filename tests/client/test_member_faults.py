@@ -23,6 +23,7 @@ from tests.client.members import (
     take,
     until,
 )
+from tests.sockets import PATIENCE
 from twotick.client import (
     ConnectionLost,
     MemberClient,
@@ -43,6 +44,7 @@ from twotick.client import (
     TwotickError,
     join,
 )
+from twotick.client.member.session import ClientSession
 from twotick.client.trust.known_servers import CertificateChanged, KnownServers
 from twotick.server.tls import make_certificate, server_context
 from twotick.wire import Frame, Verb, error, frame
@@ -888,6 +890,29 @@ async def test_permanent_errors_end_the_client(answer: bytes, kind: type[Twotick
 
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
+
+
+@pytest.mark.parametrize("where", ["registered", "take"])
+async def test_a_programming_error_ends_the_client(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("a fault of the program")
+
+    async def first(server: Spoken) -> None:
+        await server.register()
+
+    async def second(server: Spoken) -> None:
+        monkeypatch.setattr(ClientSession, where, fail)
+        await server.register()
+        server.write(HELLO)
+        await server.end()
+
+    async with scripted(first, second) as address, asyncio.timeout(PATIENCE):
+        with pytest.raises(LookupError, match="a fault of the program"):
+            async with scripted_join(address) as me:
+                receipt = await me.queue("bob", "hello")
+                with pytest.raises(ConnectionLost, match="a fault of the program"):
+                    await receipt.accepted()
+                await me.receive()
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,12 @@ class _Handshake:
 
     Attributes:
         link: the connection; None until it is open.
-        answer: receives None if the server accepts, or the reason if it does not.
+        answer: receives None if the server accepts, or why there is no registration.
     """
 
     def __init__(self, side: Side, registered: Callable[[Link, Head], None]) -> None:
         self.link: Link | None = None
-        self.answer: asyncio.Future[TwotickError | None] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._side = side
         self._registered = registered
 
@@ -115,13 +115,13 @@ class _Handshake:
         head, _ = frame
         if self.answer.done():
             return  # the registration was refused; later frames do not matter
-        problem = None
+        problem: Exception | None = None
         try:
             if self.link is None or head.verb is not Verb.REGISTERED or head.side is not self._side:
                 problem = connection_error(head)
             else:
                 self._registered(self.link, head)
-        except ProtocolError as error:
+        except Exception as error:  # the task that waits for the answer raises it
             problem = error
         self.answer.set_result(problem)
 
@@ -307,7 +307,7 @@ class ReconnectingConnection:
             self._handler.take(head, body)
         except _PASSING as error:
             self.lose(error)
-        except TwotickError as error:
+        except Exception as error:  # every error ends the client, and every call that waits raises it
             self.end(error)
 
     def _on_lost(self, reason: str) -> None:
