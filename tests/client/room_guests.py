@@ -15,9 +15,9 @@ class RoomGuest:
         self._connection = connection
         self._room = room.encode()
 
-    async def say(self, text: str, ident: str = "m1") -> None:
+    async def say(self, text: str, ident: str = "m1", headers: dict[str, bytes] | None = None) -> None:
         """Send a message to the room, and wait until the server has it."""
-        self._connection.write(frame(Verb.SEND, self._room, text.encode(), id=ident.encode()))
+        self._connection.write(frame(Verb.SEND, self._room, text.encode(), id=ident.encode(), **(headers or {})))
         await self.until(Verb.ACCEPTED)
 
     async def until(self, verb: Verb) -> Frame:

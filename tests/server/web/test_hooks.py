@@ -7,13 +7,15 @@ import hmac
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.client.members import Chat, chatting, take, until
-from twotick.client import MemberClient, State
+from tests.client.room_guests import guest_in
+from twotick.client import MemberClient, State, join
 from twotick.exchange import InvalidEndpoint
 from twotick.server.web.hooks.payload import answer_of, parse_hook_url
 from twotick.server.web.hooks.runner import HookRunner
@@ -182,6 +184,25 @@ async def test_what_a_hook_refuses_is_kept_and_posted_again_on_demand(answer: by
         await letters(chat, 0)
         assert there.texts == ["first", "second", "third", "first"]
         await until(lambda: len(there.got) == 4)
+
+
+async def test_what_is_posted_has_the_time_of_the_server_and_an_id_of_its_own() -> None:
+    """Whatever the sender's clock says, and also if a member uses the name and the Id of a guest of earlier."""
+    async with hooked() as (chat, alice, there):
+        await alice.create_room("#open", public=True, guests=True)
+        async with chat.join("bot") as bot:
+            await bot.join_room("#open")
+        async with guest_in("#open", chat.address) as guest:
+            await guest.say("as a guest", headers={"time": b"1999-12-31T23:59:59Z"})
+        async with join("ann", chat.address, password="correct horse", sign_up="yes") as ann:
+            await ann.join_room("#open")
+            await ann.send("#open", "as a member", id="m1")
+        await until(lambda: there.texts == ["as a guest", "as a member"])
+        ids, times = ([content[name] for _, content in there.got] for name in ("id", "time"))
+        assert len(set(ids)) == 2
+        assert [content.get("guest") for _, content in there.got] == [True, None]
+        told = [message.time for message in await alice.history("#open") if message.event is None]
+        assert [datetime.fromisoformat(time) for time in times] == told
 
 
 async def test_what_was_sent_to_a_room_is_posted_and_answered_there() -> None:

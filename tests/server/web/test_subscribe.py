@@ -1,5 +1,6 @@
 """Subscribing by HTTP, as ntfy's clients do (docs/protocol.md, section 23)."""
 
+import asyncio
 import base64
 import http.client
 import json
@@ -17,10 +18,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_websocket
 
+from tests.client.room_guests import guest_in
 from tests.server.web import publishing
 from tests.server.web.publishing import LIMITS, Program
 from tests.sockets import PATIENCE, Peer, ServerProcess, patiently, serving
 from twotick import admin
+from twotick.client import join
 from twotick.exchange import Limits
 from twotick.server import ServerLimits
 from twotick.store import FindMember, ListDevices, SqliteStore
@@ -158,6 +161,25 @@ def test_curl_follows_a_room(program: Program, team: str) -> None:
             found = json.loads(curl.stdout.readline())
             assert (found["from"], found["message"], found["topic"]) == (bot, text, "ops")
         curl.terminate()
+
+
+def test_what_a_guest_has_sent_says_so(program: Program, team: str) -> None:
+    address = ":".join(map(str, program.server.address))
+
+    async def say() -> None:
+        async with join("alice", address, password="correct horse") as alice:
+            await alice.change_room("#ops", guests=True)
+            async with guest_in("#ops", address) as guest:
+                await guest.say("from outside")
+            await alice.send("#ops", "from inside")
+
+    with subscribed(program, "/ops/json", team) as stream:
+        asyncio.run(say())
+        told = [stream.event() for _ in range(2)]
+    assert [(each["from"], each["message"], each.get("guest")) for each in told] == [
+        ("ann", "from outside", True),
+        ("alice", "from inside", None),
+    ]
 
 
 def test_a_browser_gets_events(program: Program, team: str) -> None:

@@ -155,6 +155,8 @@ class JobFolder:
     def job(self, message: MemberMessage) -> Job:
         """Return the job of a message. Another log, after a backup was restored, gives another message its number."""
         told = (message.sender, message.recipient, message.id, message.fields.get("time", ""))
+        if message.is_guest:  # a member may have the name by now
+            told = (*told, "guest")
         digest = hashlib.sha256("\n".join(told).encode() + b"\n" + message.body).hexdigest()[:32]
         return Job(self._folder, f"{message.seq}-{digest}")
 

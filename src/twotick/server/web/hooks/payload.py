@@ -43,7 +43,8 @@ def message_id(member: str, head: Head, seq: int) -> str:
     """Return what names a message for good, so that a hook can tell that it is the same."""
     told = (member.lower().encode(), head.key, head.headers.get(b"to", b""), head.id or b"%d" % seq)
     time = b"" if head.id else head.headers.get(b"time", b"")
-    return hashlib.sha256(b"\n".join((*told, time))).hexdigest()[:32]
+    guest = [b"guest"] if b"guest" in head.headers else []  # a member may have the name by now, and use the Id
+    return hashlib.sha256(b"\n".join((*told, time, *guest))).hexdigest()[:32]
 
 
 def payload(member: str, head: Head, body: bytes, seq: int, ident: str) -> bytes:
@@ -51,6 +52,8 @@ def payload(member: str, head: Head, body: bytes, seq: int, ident: str) -> bytes
     headers = {name.decode("latin-1"): value.decode(errors="replace") for name, value in head.headers.items()}
     content: dict[str, object] = {"id": ident, "seq": seq, "bot": member, "from": head.name.decode()}
     content["to"] = headers.get("to", member)
+    if "guest" in headers:
+        content["guest"] = True
     if "accepted" in headers:  # rather than when its sender says that it was written
         headers["time"] = headers["accepted"]
     names = {"time": "time", "reply-to": "reply_to", "thread": "thread", "file-name": "file", "content-type": "type"}

@@ -102,6 +102,8 @@ def message(head: Head, body: bytes, topics: Mapping[str, str]) -> dict[str, Any
     series, number = position(head)
     found: dict[str, Any] = {"id": f"{series}{number}", "time": time, "expires": time + _KEPT, "event": "message"}
     found |= {"topic": topics[place], "from": head.name.decode("latin-1")}
+    if b"guest" in headers:
+        found["guest"] = True
     if sequence := word(b"edits") or head.id.decode("latin-1"):
         found["sequence_id"] = sequence
     if title := word(b"x-title"):
