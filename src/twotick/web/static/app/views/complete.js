@@ -70,9 +70,9 @@ function commands(app, conversation, box) {
       ["pins", t("details.pins"), open("pins", { conversation: now })],
       ["mute", t(muted ? "details.unmute" : "details.mute"), (time) => {
         const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(time) ?? [];
-        const minutes = { m: 1, h: 60, d: 1440 }[unit];
-        if (minutes) set({ "Muted-until": new Date(Date.now() + +count * minutes * MINUTE).toISOString() })();
-        else if (time && time !== "off") open("details", { conversation: now })();
+        const minutes = +count * { m: 1, h: 60, d: 1440 }[unit];
+        if (minutes) set({ "Muted-until": new Date(Date.now() + minutes * MINUTE).toISOString() })();
+        else if (time && time !== "off") app.say(t("complete.mute"));
         else set({ Muted: muted || time ? "no" : "yes" })();
       }, "2h"],
       ["top", t(now.pinned ? "details.unpin" : "details.pin"), set({ Pinned: now.pinned ? "no" : "yes" })],

@@ -92,6 +92,7 @@ export default {
   "search.bad.twice": "{name}: steht zweimal da. Eine Suche hat nur eines davon.",
   "search.bad.long": "Die Suche ist zu lang: Sie hat höchstens 256 Zeichen.",
   "complete.list": "Vorschläge",
+  "complete.mute": "Schreibe es so: /mute 30m, /mute 8h, /mute 7d oder /mute off",
   "complete.unread": "Nächste ungelesene Unterhaltung",
   "emoji.search": "Emoji nach Namen suchen (englisch)",
   "emoji.none": "Kein Emoji heißt so.",

@@ -92,6 +92,7 @@ export default {
   "search.bad.twice": "{name}: is there twice. A search has one of it.",
   "search.bad.long": "The search is too long: it has at most 256 letters.",
   "complete.list": "Suggestions",
+  "complete.mute": "Write it like this: /mute 30m, /mute 8h, /mute 7d or /mute off",
   "complete.unread": "Next unread conversation",
   "emoji.search": "Search emoji by name",
   "emoji.none": "No emoji has this name.",

@@ -92,6 +92,7 @@ export default {
   "search.bad.twice": "{name}: está dos veces. Una búsqueda tiene solo uno.",
   "search.bad.long": "La búsqueda es demasiado larga: tiene como máximo 256 letras.",
   "complete.list": "Sugerencias",
+  "complete.mute": "Escríbelo así: /mute 30m, /mute 8h, /mute 7d o /mute off",
   "complete.unread": "Siguiente conversación sin leer",
   "emoji.search": "Buscar un emoji por su nombre (en inglés)",
   "emoji.none": "Ningún emoji tiene este nombre.",

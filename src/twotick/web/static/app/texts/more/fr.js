@@ -92,6 +92,7 @@ export default {
   "search.bad.twice": "{name}: est là deux fois. Une recherche n’en a qu’un.",
   "search.bad.long": "La recherche est trop longue : elle a 256 lettres au plus.",
   "complete.list": "Suggestions",
+  "complete.mute": "Écrivez ainsi : /mute 30m, /mute 8h, /mute 7d ou /mute off",
   "complete.unread": "Conversation non lue suivante",
   "emoji.search": "Chercher un emoji par son nom (en anglais)",
   "emoji.none": "Aucun emoji ne porte ce nom.",

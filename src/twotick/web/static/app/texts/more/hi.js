@@ -92,6 +92,7 @@ export default {
   "search.bad.twice": "{name}: दो बार है। एक खोज में यह एक ही बार होता है।",
   "search.bad.long": "खोज बहुत लंबी है: इसमें अधिकतम 256 अक्षर हो सकते हैं।",
   "complete.list": "सुझाव",
+  "complete.mute": "ऐसे लिखें: /mute 30m, /mute 8h, /mute 7d या /mute off",
   "complete.unread": "अगली अपठित बातचीत",
   "emoji.search": "नाम से इमोजी खोजें (अंग्रेज़ी में)",
   "emoji.none": "इस नाम का कोई इमोजी नहीं है।",
