@@ -41,6 +41,29 @@ async def _wire(port: int, name: str, more: str = "") -> AsyncGenerator[_Wire]:
         await writer.wait_closed()
 
 
+_AS_EARLIER_VERSIONS_KEPT_IT = """async (uid) => {
+    const found = (await indexedDB.databases()).map((each) => each.name);
+    for (const name of found) {
+        const opening = indexedDB.open(name);
+        await new Promise((resolve) => { opening.onsuccess = resolve; });
+        const database = opening.result;
+        if (database.objectStoreNames.contains("messages")) {
+            const work = database.transaction("messages", "readwrite");
+            const messages = work.objectStore("messages");
+            const key = [uid.split(" ")[0], `${uid} guest`];
+            messages.get(key).onsuccess = ({ target: { result } }) => {
+                if (!result) return;
+                messages.delete(key);
+                messages.put({ ...result, uid });
+            };
+            await new Promise((resolve) => { work.oncomplete = resolve; });
+        }
+        database.close();
+    }
+}"""
+"""Gives a guest's direct message the key that it would have if a member had sent it."""
+
+
 async def test_a_guest_in_a_room_is_never_taken_for_a_member(
     crowd: Crowd, page_server: PageServer, names: list[str]
 ) -> None:
@@ -77,6 +100,11 @@ async def test_a_guest_in_a_room_is_never_taken_for_a_member(
         await guest.ask(f"SEND {alice.name}\nContent-length: 2\nId: m0\n\nyo", "ACCEPTED ")
         await page.evaluate("name => { location.hash = `#/${name}` }", ann)
         await expect(page.get_by_role("article").locator(".sender")).to_have_text(f"{ann} guest")
+        await page.evaluate(_AS_EARLIER_VERSIONS_KEPT_IT, f"{ann} m0")
+        await page.reload()
+        await page.locator("#app[data-ready]").wait_for()
+        await expect(page.get_by_role("article").locator(".sender")).to_have_text(f"{ann} guest")
+        await load_axe(page)
         await alice.choose(room)
         await guest.ask(f"SEND {room}\nContent-length: 8\nId: m1\n\nwild oat", "ACCEPTED ")
 
@@ -108,6 +136,13 @@ async def test_a_guest_in_a_room_is_never_taken_for_a_member(
         login = base64.b64encode(f"{ann}:{PASSWORD}".encode()).decode()
         async with _wire(port, ann, f"Authorization: Basic {login}\nDevice: second\n") as second:
             await second.ask(f"SEND {room}\nContent-length: 4\nId: m1\n\nfine", "ACCEPTED ")
+            await second.ask(f"SEND {alice.name}\nContent-length: 5\nId: m0\n\nit is", "ACCEPTED ")
+            await second.ask(f"SEND {alice.name}\nContent-length: 3\nId: m2\nEdits: m0\n\nis!", "ACCEPTED ")
+        await page.evaluate("name => { location.hash = `#/${name}` }", ann)
+        await expect(page.get_by_role("article")).to_contain_text(["yo", "is!"])
+        await expect(page.get_by_role("article").locator(".sender")).to_have_text(f"{ann} guest")
+        await expect(page.get_by_role("article", name=f"{ann} (guest)", exact=True)).to_contain_text("yo")
+        await alice.choose(room)
         await alice.expect_message("fine")
         members = log.get_by_role("article", name=ann, exact=True)
         await expect(members.locator(".sender")).to_have_text(f"Ann of the house {ann}")

@@ -37,7 +37,7 @@ export const isChange = ({ headers }) =>
  * Return when the server took what a FORWARD brings (rule 9.7); 0 if that is not known.
  * @param {Map<string, string>} headers
  */
-const timeOf = (headers) => time(headers.get("accepted")) || time(headers.get("time"));
+export const timeOf = (headers) => time(headers.get("accepted")) || time(headers.get("time"));
 
 /**
  * Return the message of a FORWARD; null if it is malformed or not to be shown.
@@ -63,7 +63,7 @@ export function messageOf(frame, me, now) {
   const uid = uidOf(sender, id);
   const message = newMessage({
     conversation: name.toLowerCase(),
-    uid: id ? (guest && name.startsWith("#") ? guestUid(uid) : uid) : `${event ? "event" : "number"} ${place || now}`,
+    uid: id ? (guest ? guestUid(uid) : uid) : `${event ? "event" : "number"} ${place || now}`,
     id, sender, guest, text, outgoing: outgoing && !event, seq, event,
     type: headers.get("content-type") ?? "",
     time: timeOf(headers) || time(headers.get("deleted")) || now,

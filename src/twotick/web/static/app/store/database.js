@@ -11,7 +11,7 @@
  * @typedef {import("../model/types.js").OutboxItem} OutboxItem
  * @typedef {import("../model/messages.js").Change} Change
  */
-import { changed, guestTarget, merged, uidOf, WAITING } from "../model/messages.js";
+import { changed, guestTarget, guestUid, merged, uidOf, WAITING } from "../model/messages.js";
 
 const FORMAT = 1;
 const ACCOUNTS = "twotick";
@@ -366,14 +366,22 @@ export class Work {
    * @returns {Promise<[Message, boolean]>} the message as it is stored now, and whether it is new
    */
   async take(message) {
-    const mine = await this.message(message.conversation, message.uid);
+    const uid = message.guest ? uidOf(message.sender, message.id) : message.uid;
+    let mine = await this.message(message.conversation, message.uid);
+    // An older version of the page has stored a guest's direct messages under the keys of a member's.
+    if (message.guest && !mine) {
+      const old = await this.message(message.conversation, uid);
+      if (old?.place === message.place) mine = old;
+    } else if (mine?.guest && !message.guest) {
+      this.putMessage({ ...mine, uid: guestUid(uid) });
+      mine = undefined;
+    }
     if (mine) {
       const joined = merged(mine, message);
       this.putMessage(joined);
       return [joined, false];
     }
     let next = message;
-    const uid = message.guest ? uidOf(message.sender, message.id) : message.uid;
     const key = [message.conversation, uid];
     const later = await answer(this.table("later").get(key));
     if (later) {
