@@ -653,7 +653,7 @@ async def test_requests_are_repeated_on_the_next_connection() -> None:
 async def test_a_client_that_only_sends_gives_up_receipts_when_the_connection_is_lost() -> None:
     async def first(server: Spoken) -> None:
         head, _ = await server.register()
-        assert head.headers.keys() == {b"authorization", b"keep-alive"}
+        assert head.headers.keys() == {b"authorization", b"keep-alive", b"times"}
         server.write(accepted(await server.expect(Verb.SEND)))
         await server.expect(Verb.SEND)
 
@@ -906,13 +906,12 @@ async def test_a_programming_error_ends_the_client(monkeypatch: pytest.MonkeyPat
         server.write(HELLO)
         await server.end()
 
-    async with scripted(first, second) as address, asyncio.timeout(PATIENCE):
+    async with scripted(first, second) as address, scripted_join(address) as me, asyncio.timeout(PATIENCE):
+        receipt = await me.queue("bob", "hello")
+        with pytest.raises(ConnectionLost, match="a fault of the program"):
+            await receipt.accepted()
         with pytest.raises(LookupError, match="a fault of the program"):
-            async with scripted_join(address) as me:
-                receipt = await me.queue("bob", "hello")
-                with pytest.raises(ConnectionLost, match="a fault of the program"):
-                    await receipt.accepted()
-                await me.receive()
+            await me.receive()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from tests.exchange.test_rooms import room, shown
 from twotick.exchange import Limits
 from twotick.store import FetchRoom, FindGuestRoom, ListGuestRoomMembers, ListGuestRooms, StoreError
 from twotick.store.requests.guest_rooms import RoomPart
-from twotick.wire import Frame, Verb, frame
+from twotick.wire import Frame, Side, Verb, frame, register
 
 OPEN = {b"access": b"public", b"members": b"1", b"guests": b"yes"}
 NO_ROOM = "there is no such room"
@@ -69,6 +69,32 @@ def test_a_guest_joins_speaks_listens_and_leaves() -> None:
     refused = told(ann.write(message(b"#open", b"still here", b"m2")))
     assert refused[0][-1] == "you are not in #open"
     assert reason(ann.write(room(b"#open", b"leave"))) == "you are not in #open"
+
+
+def test_who_asks_is_told_when_a_message_was_taken() -> None:
+    """Rule 11.14, for a member who only sends, a member's message to a room, and a guest's."""
+
+    def accepted(frames: list[Frame]) -> dict[bytes, bytes]:
+        (found,) = (head.headers for head, _ in frames if head.verb is Verb.ACCEPTED)
+        return found
+
+    mail = Mail(b"alice", b"bob")
+    opened(mail)
+    taken = {b"accepted": b"1970-01-01T00:16:40.000Z"}
+    sending, device, ann = mail.line(), mail.line(), mail.line()
+    sending.write(register(Side.SENDING, b"alice", authorization=b"alice", times=b"yes"))
+    device.write(register(Side.DUPLEX, b"alice", authorization=b"alice", device=b"phone", times=b"yes", window=64))
+    ann.write(register(Side.DUPLEX, b"ann", times=b"yes"))
+    ann.write(room(b"#open", b"join"))
+    for line, recipient, ident, more in (
+        (sending, b"bob", b"m1", {}),
+        (device, b"#open", b"m2", {b"seq": b"3", b"place": b"2", b"members": b"0"}),
+        (ann, b"#open", b"m3", {b"place": b"3", b"members": b"1"}),
+    ):
+        mail.now = 1000.0
+        assert accepted(line.write(message(recipient, b"hello", ident))) == {b"id": ident, **more, **taken}
+        mail.now += 60.0
+        assert accepted(line.write(message(recipient, b"hello", ident)))[b"accepted"] == taken[b"accepted"]
 
 
 def test_only_the_owner_of_a_public_room_lets_guests_in() -> None:

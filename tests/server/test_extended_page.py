@@ -115,6 +115,27 @@ def test_ticks(place: Place) -> None:
     alice.write(lines[5])
 
 
+def test_a_sender_is_told_when_its_message_was_taken(place: Place) -> None:
+    """Rule 11.14: the time that the recipient is told, whatever the sender's clock says, and the same one again."""
+    bob, alice = place.device(b"bob"), place.connect()
+    (_, _, asked), (_, _, registered), (_, _, send), (_, _, answer) = EXAMPLES["11.14"]
+    alice.ask(asked, registered)
+    alice.write(send)
+    told = alice.read(len(answer))
+    assert re.sub(rb"(?<=Accepted: )[0-9T:.-]{23}Z", TIME, told) == answer
+    time = told.removesuffix(b"\n\n").rpartition(b" ")[2]
+    bob.expect(b"FORWARD alice\nContent-length: 5\nId: m1\nSeq: 1\nTime: " + time + b"\n\nhello")
+    alice.ask(send, told)
+    alice.write(frame(Verb.SEND, b"bob", b"", id=b"m2", time=b"2096-11-22T09:30:00Z", x_a=b"Time: 1"))
+    start = b"ACCEPTED bob\nId: m2\nSeq: 2\nAccepted: "
+    alice.expect(start)
+    time = alice.read(24)
+    alice.expect(b"\n\n")
+    bob.write(b"RECEIVED alice\nSeq: 1\n\n")
+    lines = b"Time: 2096-11-22T09:30:00Z\nX-a: Time: 1\nAccepted: " + time
+    bob.expect(b"FORWARD alice\nContent-length: 0\nId: m2\nSeq: 2\n" + lines + b"\n\n")
+
+
 def test_a_hash_of_other_days_is_made_anew_at_the_next_login(tmp_path: Path) -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(b"secret")
     store = SqliteStore(tmp_path, StoreLimits())

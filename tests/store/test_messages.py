@@ -20,6 +20,7 @@ from twotick.store.requests.messages import (
     Fetch,
     History,
     LogEntry,
+    MessageAction,
     MessageState,
     Prune,
     Settle,
@@ -87,6 +88,18 @@ def test_the_same_id_again_is_known(asker: Asker):
     asker.read("bob", "alice", 1)
     assert asker.ask(again) == Duplicate(sent.message, True, MessageState.READ, "", seq=1)
     assert len(asker.log("bob")) == 2
+
+
+def test_a_known_message_has_its_headers_until_it_is_deleted(asker: Asker):
+    again = replace(asker.append("alice", "bob", id=b"m1"), headers=b"Time: 1\n")
+    asker.ask(again)
+    known = asker.ask(replace(again, headers=b"Time: 2\n"))
+    assert isinstance(known, Duplicate)
+    assert known.headers == b"Time: 1\n"
+    asker.ask(asker.correction("alice", MessageAction.DELETE, b"m1", to="bob", id=b"m2"))
+    known = asker.ask(again)
+    assert isinstance(known, Duplicate)
+    assert b"Time" not in known.headers
 
 
 def test_the_same_id_is_known_within_one_batch(asker: Asker):

@@ -12,10 +12,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_ticks_are_true(crowd: Crowd, names: list[str]) -> None:
-    """A message is stored, delivered and read when it is, and not before."""
+    """A message is stored, delivered and read when it is, and not before. Its time is that of the server for both."""
     alice = await crowd.person(names[0])
     bob = await crowd.person(names[1])
     await bob.page.close()
+    await alice.page.evaluate("() => { const now = Date.now; Date.now = () => now() + 7_200_000; }")
     await alice.talk_to(bob.name)
     await alice.write("are you there?")
     await alice.expect_tick("are you there?", "stored")
@@ -26,6 +27,8 @@ async def test_ticks_are_true(crowd: Crowd, names: list[str]) -> None:
     await link.click()
     await alice.expect_tick("are you there?", "read")
     await expect(link).not_to_contain_text("unread")
+    time = await bob.page.get_by_role("article").locator(".when").get_attribute("title")
+    await expect(alice.page.get_by_role("article").locator(".when")).to_have_attribute("title", time or "")
     await bob.write("yes")
     await alice.expect_message("yes")
     await alice.talk_to("nosuchuser")

@@ -41,3 +41,17 @@ class ArrivalClock:
     def accepted_line(self) -> bytes:
         """Return the Accepted header line for messages that arrive with a Time of their senders."""
         return self.line().replace(b"Time", b"Accepted", 1)
+
+
+def accepted_in(travels: bytes) -> bytes:
+    """Return the Accepted header line for the sender of a message (rule 11.14); empty if it is not known.
+
+    Args:
+        travels: the travelling headers of the message, with the line that says when it arrived.
+    """
+    lines = b"\n" + travels
+    for name in (b"\nAccepted: ", b"\nTime: "):
+        _, found, rest = lines.partition(name)
+        if found:
+            return b"Accepted: %b\n" % rest.partition(b"\n")[0]
+    return b""

@@ -248,6 +248,7 @@ class Connection:
         key: the same in lower case.
         extended: whether it is an extended connection (rule 9.1).
         reasons: whether its client has asked for a Reason in errors 100 and 102 (rule 7.5).
+        times: whether its client has asked for the time in ACCEPTED (rule 11.14).
         refusals: the number of errors before its user was registered.
         window: how many FORWARDs may be unanswered; 0 while the connection takes no output.
         granted: the value of `window` while the connection takes output.
@@ -299,6 +300,7 @@ class Connection:
         "silent",
         "stage",
         "start",
+        "times",
         "unsent_bytes",
         "window",
     )
@@ -323,6 +325,7 @@ class Connection:
         self.key = b""
         self.extended = False
         self.reasons = False
+        self.times = False
         self.refusals = 0
         self.window = 1
         self.granted = 1

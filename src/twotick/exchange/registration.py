@@ -135,6 +135,7 @@ class Registrar:
     def take_register(self, connection: Connection, head: Head, _body: bytes) -> None:
         """Take a REGISTER (rules 4.3 to 4.6, and 9.1)."""
         connection.reasons = head.headers.get(b"reasons") == b"yes"
+        connection.times = head.headers.get(b"times") == b"yes"
         if head.side is None:
             self._stages.refuse(connection, NO_USER_REGISTERED)
         elif connection.guest is not None or not is_name(head.name):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from twotick.exchange.arrival import ArrivalClock
+from twotick.exchange.arrival import ArrivalClock, accepted_in
 from twotick.exchange.changes import complete
 from twotick.exchange.connection import SETTLED, Broadcast, Connection, MemberDevice, Pending
 from twotick.exchange.effects import EffectsPublisher
@@ -233,15 +233,17 @@ class StoredMessages:
             self._deliver_to_guests(asked, guests, result.message)
 
     def _accept(self, sender: Connection, head: Head, device: MemberDevice | None, stored: Appended) -> None:
-        """Write ACCEPTED (rules 11.6 and 12.5). A device that receives is told the number of the entry in its log."""
+        """Write ACCEPTED (rules 11.6, 11.14 and 12.5). A device that receives is told the number of its entry."""
         seq = stored.effects.entries[0].seq if device is not None and device.feed is not None else None
+        time = accepted_in(head.travels) if sender.times else b""
         if stored.place:
-            answer = frame(Verb.ACCEPTED, head.name, id=head.id, seq=seq, place=stored.place, members=stored.members)
+            place, members = stored.place, stored.members
+            answer = frame(Verb.ACCEPTED, head.name, None, time, id=head.id, seq=seq, place=place, members=members)
         elif sender.framed:
             self._output.give_answer(sender, b"ACCEPTED", head.name, head.id, seq)
             return
         else:
-            answer = accepted(head.name, head.id, seq)
+            answer = accepted(head.name, head.id, seq, time)
         self._output.write(sender, answer)
 
     def _deliver_to_guests(self, asked: _PendingAppend, guests: list[Connection], number: int) -> None:
@@ -273,7 +275,9 @@ class StoredMessages:
             self._relay.reply(sender, number, head, known.reason)
         else:
             seq = known.seq if sender.device is not None and sender.device.feed is not None else 0
-            answer = frame(Verb.ACCEPTED, head.name, id=head.id, seq=seq or None, place=known.place or None)
+            time = accepted_in(known.headers) if sender.times else b""
+            place = known.place or None
+            answer = frame(Verb.ACCEPTED, head.name, None, time, id=head.id, seq=seq or None, place=place)
             verbs = (Verb.SENT, Verb.READ)[: known.state - 1]
             self._output.write(sender, answer, *(frame(verb, head.name, id=head.id) for verb in verbs))
             if sender.device is not None:

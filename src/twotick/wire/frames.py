@@ -21,6 +21,7 @@ def register(
     sign_up: bytes | None = None,
     keep_alive: bytes | None = None,
     reasons: bytes | None = None,
+    times: bytes | None = None,
 ) -> bytes:
     """Return the REGISTER by which a client registers a connection (rules 4.3, 6.1 and 9.1; section 10).
 
@@ -34,6 +35,7 @@ def register(
         sign_up: the value of Sign-up, which asks for a new account; None to use one that exists.
         keep_alive: `yes` if the client pings the server (rule 9.10); None if it does not.
         reasons: `yes` to ask for the Reason of errors on a classic connection (rule 7.5); None not to ask.
+        times: `yes` to ask for the time in ACCEPTED (rule 11.14); None not to ask.
     """
     asked = header_lines(
         authorization=authorization,
@@ -43,6 +45,7 @@ def register(
         sign_up=sign_up,
         keep_alive=keep_alive,
         reasons=reasons,
+        times=times,
     )
     return b"REGISTER %b %b\n%b\n" % (side.value, name, asked)
 
@@ -108,17 +111,18 @@ def frame(
     return b"%b\n%b%b\n%b" % (start, header_lines(content_length=length, **headers), travels, body or b"")
 
 
-def accepted(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:
-    """Return the answer that a message is stored (rule 11.6).
+def accepted(recipient: bytes, identifier: bytes, seq: int | None, time: bytes = b"") -> bytes:
+    """Return the answer that a message is stored (rules 11.6 and 11.14).
 
     Args:
         recipient: the recipient, as written in the SEND.
         identifier: the Id of the message.
         seq: the entry of the sender's log; None if the sender's device receives no entries.
+        time: the header line with the time of acceptance; empty if the sender has not asked for it.
     """
     if seq is None:
-        return b"ACCEPTED %b\nId: %b\n\n" % (recipient, identifier)
-    return b"ACCEPTED %b\nId: %b\nSeq: %d\n\n" % (recipient, identifier, seq)
+        return b"ACCEPTED %b\nId: %b\n%b\n" % (recipient, identifier, time)
+    return b"ACCEPTED %b\nId: %b\nSeq: %d\n%b\n" % (recipient, identifier, seq, time)
 
 
 def delivered(recipient: bytes, identifier: bytes, seq: int | None) -> bytes:

@@ -82,6 +82,22 @@ async def test_a_room_from_creation_to_leaving(tmp_path: Path) -> None:
         assert "removed" in kinds
 
 
+async def test_all_devices_show_the_time_at_which_the_server_took_a_message(tmp_path: Path) -> None:
+    """Rule 11.14: one's own clock may be wrong."""
+    async with chatting("alice", "bob", devices=DEVICES) as chat:
+        async with device(chat, tmp_path, "alice") as alice, device(chat, tmp_path, "bob") as bob:
+            alice.session.send(alice.session.open("bob"), "hello")
+            theirs = await bob.message("alice", "hello")
+            await until(lambda: alice.session.open("bob").messages[-1].state is not State.QUEUED)
+            mine = await alice.message("bob", "hello")
+            assert mine.time == theirs.time
+            alice.session.edit(mine, "hello!")
+            await until(lambda: theirs.text == "hello!")
+            await until(lambda: mine.edited == theirs.edited)
+        async with device(chat, tmp_path, "alice") as alice:
+            assert (await alice.message("bob", "hello!")).time == theirs.time
+
+
 async def test_changes_reach_all_devices(tmp_path: Path) -> None:
     async with (
         chatting("alice", "bob", devices=DEVICES) as chat,

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from twotick.client.errors import TwotickError
@@ -23,6 +24,7 @@ class Outcome:
         place: the message's number in the room; 0 if it was not sent to a room, or the server does not say.
         members: how many other members of the room the message goes to; 0 if it was not sent to a room, or the server
             does not say.
+        time: when the server took it; None if the server does not say.
     """
 
     id: str
@@ -32,6 +34,7 @@ class Outcome:
     error: TwotickError | None = None
     place: int = 0
     members: int = 0
+    time: datetime | None = None
 
 
 class MemberReceipt:
@@ -45,6 +48,7 @@ class MemberReceipt:
         place: the message's number in the room; 0 if it was not sent to a room, or the number is not known.
         have: how many members of the room have it (rule 12.6).
         of: how many members of the room it was sent to; 0 if it was not sent to a room, or the number is not known.
+        time: when the server took it, which recipients are told (rule 11.14); None if it is not known.
         seconds: the time in seconds between the call that sent it and the latest state.
         order: its position among the messages of the same outbox.
     """
@@ -63,6 +67,7 @@ class MemberReceipt:
         "seconds",
         "seq",
         "state",
+        "time",
     )
 
     def __init__(self, ident: str, recipient: str, order: int) -> None:
@@ -74,6 +79,7 @@ class MemberReceipt:
         self.place = 0
         self.have = 0
         self.of = 0
+        self.time: datetime | None = None
         self.seconds = 0.0
         self._since = time.monotonic()
         self._error: TwotickError | None = None
@@ -167,6 +173,7 @@ class MemberReceipt:
         self.seq = outcome.seq or self.seq
         self.place = outcome.place or self.place
         self.of = outcome.members or self.of
+        self.time = outcome.time or self.time
         self.advance(outcome.state, outcome.error)
 
     def advance(self, state: State, error: TwotickError | None = None) -> None:

@@ -40,7 +40,7 @@ from twotick.client.member.events import (
     StatusEvent,
     TypingEvent,
 )
-from twotick.client.member.headers import as_text, number, text_of
+from twotick.client.member.headers import as_text, number, parse_time, text_of
 from twotick.client.member.inbox import Inbox
 from twotick.client.member.limits import MemberLimits
 from twotick.client.member.messages import MemberMessage
@@ -191,6 +191,7 @@ class ClientSession:
             seq=self._resumed if self._is_device and self._joined else None,
             sign_up=None if self._joined else who.sign_up,
             keep_alive=b"yes",
+            times=b"yes",
         )
 
     def registered(self, head: Head) -> None:
@@ -303,6 +304,7 @@ class ClientSession:
                 error,
                 number(head, b"place"),
                 number(head, b"members"),
+                parse_time(text_of(head, b"accepted")),
             )
         )
         if is_entry:

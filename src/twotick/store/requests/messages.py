@@ -186,6 +186,7 @@ class Duplicate:
         reason: why it failed, if it did.
         seq: the number of its entry in the sender's log; 0 if it is not there any more.
         place: its place in the room, if it was sent to one; else 0.
+        headers: the header lines that travel; empty if it was deleted.
     """
 
     message: int
@@ -194,6 +195,7 @@ class Duplicate:
     reason: str
     seq: int = 0
     place: int = 0
+    headers: bytes = field(default=b"", compare=False)
 
 
 @dataclass(slots=True, kw_only=True)

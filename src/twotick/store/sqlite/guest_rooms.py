@@ -60,7 +60,7 @@ class GuestRoomRepository:
         for number, name, place, headers, body in rows:
             same = is_repeated(request, bytes(name), bytes(headers), bytes(body))
             if same is not None:
-                return Duplicate(number, same, MessageState.ACCEPTED, "", place=place)
+                return Duplicate(number, same, MessageState.ACCEPTED, "", place=place, headers=bytes(headers))
         return None
 
     def _find(self, request: FindGuestRoom) -> GuestRoom:

@@ -175,16 +175,18 @@ class Ledger:
         if (sender, request.id) not in self._stored_ids and not self.tables.has_new_id(sender, request.id):
             return None
         row = self.tables.read(
-            "SELECT m.number, m.recipient, m.state, m.reason, ifnull(l.seq, 0), m.place FROM message m LEFT JOIN log l"
-            f" ON l.message = m.number AND l.member = m.sender AND l.kind = {SENT}"
+            "SELECT m.number, m.recipient, m.state, m.reason, ifnull(l.seq, 0), m.place, ifnull(c.headers, x'')"
+            f" FROM message m LEFT JOIN log l ON l.message = m.number AND l.member = m.sender AND l.kind = {SENT}"
+            " LEFT JOIN content c ON c.message = m.number"
             " WHERE m.sender = ? AND m.id = ? AND m.id <> x''",
             (sender, request.id),
         ).fetchone()
         if row is None:  # another request of this batch has removed the message
             return None
-        number, recipient, state, reason, seq, place = row
+        number, recipient, state, reason, seq, place, headers = row
         same = recipient.lower() == request.recipient.lower()
-        return Duplicate(number, same, MessageState(state), reason if state == _FAILED else "", seq, place)
+        failure = reason if state == _FAILED else ""
+        return Duplicate(number, same, MessageState(state), failure, seq, place, bytes(headers))
 
     # Storing
 

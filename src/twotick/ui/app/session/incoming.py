@@ -170,8 +170,9 @@ class EntryHandler:
         """Update a stored message that the server has sent again."""
         place = theirs.place[0]
         if theirs.state is not None:
-            if theirs.state is not mine.state or mine.place != theirs.place or mine.seq != theirs.seq:
-                self._repository.settle(mine, DeliveryUpdate(theirs.state, theirs.seq, place))
+            time = theirs.time if theirs.deleted is None else mine.time
+            if (theirs.state, theirs.place, theirs.seq, time) != (mine.state, mine.place, mine.seq, mine.time):
+                self._repository.settle(mine, DeliveryUpdate(theirs.state, theirs.seq, place, time=time))
         elif theirs.seq and not mine.seq:
             mine.seq = theirs.seq
             self._repository.store.update_state(mine)

@@ -426,7 +426,7 @@ class MemberSession(MemberRequests):
                 self._unplaced.add(message)  # of two edits, the one with the higher place counts
                 self._refresh_needed.set()
                 return
-            self._settle(message, DeliveryUpdate(receipt.state, receipt.seq, receipt.place))
+            self._settle(message, DeliveryUpdate(receipt.state, receipt.seq, receipt.place, time=receipt.time))
             if message.change is not None:
                 return
             await self._take_forwarded_file(message)

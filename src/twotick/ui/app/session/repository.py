@@ -29,12 +29,14 @@ class DeliveryUpdate(NamedTuple):
         seq: its number in the member's log; 0 if it is unknown.
         place: its place in the room; 0 if it is unknown or not in a room.
         reason: why it failed; empty if it did not.
+        time: when the server took it; None if it is unknown.
     """
 
     state: State
     seq: int = 0
     place: int = 0
     reason: str = ""
+    time: datetime | None = None
 
 
 class ChatRepository:
@@ -189,12 +191,15 @@ class ChatRepository:
 
     def settle(self, message: LocalMessage, update: DeliveryUpdate) -> None:
         """Record what the server says about a message or change that the user sent."""
-        state, seq, place, reason = update
+        state, seq, place, reason, time = update
         waited = message in self.waiting
         if waited and state is not State.QUEUED:
             self.waiting.remove(message)
         shown = self._loaded(message)
         message.seq = shown.seq = message.seq or seq
+        if time is not None and time != shown.time:
+            message.time = shown.time = time
+            self.conversations.message_changed(shown)
         position = place or (0 if message.conversation.startswith("#") else seq)
         if message.change is not None:
             if waited:

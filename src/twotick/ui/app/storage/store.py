@@ -256,11 +256,12 @@ class LocalStore:
             self._reactions.load_into(message)
 
     def update_state(self, message: LocalMessage) -> None:
-        """Store the place and the delivery state of a message."""
+        """Store the place, the time and the delivery state of a message."""
         self._do(
-            "UPDATE message SET (place, ord, seq, state, reason, have, recipients) = (?, ?, ?, ?, ?, ?, ?)"
+            "UPDATE message SET (place, ord, time, seq, state, reason, have, recipients) = (?, ?, ?, ?, ?, ?, ?, ?)"
             " WHERE number = ?",
             *message.place,
+            message.time.isoformat(),
             message.seq,
             message.state,
             message.reason,

@@ -262,8 +262,10 @@ class MessageList(ScrollView, can_focus=True):
         self._heights += heights[len(before) - max(0, later - 1) :]
         for index in [self._index_of(each) for each in self._changed]:
             if index >= 0:
-                self._heights[index] = self._measure(index)
                 same = min(same, index)
+                # With another time, the message after it may begin a day or stand under another name.
+                for changed in range(index, min(index + 2, len(self._messages))):
+                    self._heights[changed] = self._measure(changed)
         self._tops[same:] = accumulate(self._heights[same:], initial=self._tops[same])
         if self._changed:  # messages that quote them may be visible
             self._built = {each: built for each, built in self._built.items() if each.reply_to is None}

@@ -14,7 +14,7 @@ export const WAITING = 2 ** 52;
 export const uidOf = (sender, id) => `${sender.toLowerCase()} ${id}`;
 
 /**
- * Return the key of a guest's message in a room. It is never that of a message of a member who has the name now.
+ * Return the key of a guest's message. It is never that of a message of a member who has the name now.
  * @param {string} uid the key that a member's message with this sender and Id has
  */
 export const guestUid = (uid) => `${uid} guest`;
@@ -143,7 +143,7 @@ export function reactionsOf(message) {
 export function merged(mine, theirs) {
   if (theirs.deleted && !mine.deleted) return asDeleted({ ...mine, place: theirs.place, order: 0 }, theirs.deleted);
   // An older version of the page has stored messages without `guest`.
-  let next = { ...mine, guest: mine.guest ?? theirs.guest, seq: theirs.seq || mine.seq, file: mine.file?.key ? mine.file : theirs.file ?? mine.file };
+  let next = { ...mine, guest: mine.guest ?? theirs.guest, time: theirs.deleted ? mine.time : theirs.time, seq: theirs.seq || mine.seq, file: mine.file?.key ? mine.file : theirs.file ?? mine.file };
   if (theirs.place !== WAITING) next = { ...next, place: theirs.place, order: 0 };
   if (theirs.state) next = withState(next, theirs.state, theirs.reason);
   if (!mine.deleted && theirs.edited && mine.editPlace === 0) next = { ...next, text: theirs.text, edited: theirs.edited };

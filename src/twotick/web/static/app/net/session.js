@@ -16,7 +16,7 @@
  * @typedef {{frame: Frame, forwards: Frame[]}} Answer
  */
 import { isNotified, isRoomKey, keyOf, newConversation } from "../model/conversations.js";
-import { changeOf, conversationOf, isChange, messageOf, settingsOf } from "../model/entries.js";
+import { changeOf, conversationOf, isChange, messageOf, settingsOf, timeOf } from "../model/entries.js";
 import { changed, guestTarget, restored, WAITING, withState } from "../model/messages.js";
 import { table } from "../model/state.js";
 import { encodeFrame } from "../protocol/frames.js";
@@ -126,6 +126,7 @@ export class Session {
         Seq: account.guest || !this.lastSeq ? null : this.lastSeq,
         "Keep-alive": "yes",
         Reasons: "yes",
+        Times: "yes",
       }),
     );
   }
@@ -563,7 +564,7 @@ export class Session {
       // A guest's messages to a member wait for their delivery only while the connection lasts.
       work.table("outbox").delete(item.number);
       touched.add(conversation.key);
-      if (item.uid) await this.accepted(work, item, conversation, { place, seq, of: number(frame, "members") });
+      if (item.uid) await this.accepted(work, item, conversation, { place, seq, of: number(frame, "members"), time: timeOf(frame.headers) });
       for (const key of touched) work.putConversation(this.conversation(key));
       return work.written;
     });
@@ -576,12 +577,12 @@ export class Session {
    * @param {Work} work
    * @param {OutboxItem} item
    * @param {Conversation} conversation
-   * @param {{place: number, seq: number, of: number}} given
+   * @param {{place: number, seq: number, of: number, time: number}} given
    */
-  async accepted(work, item, conversation, { place, seq, of }) {
+  async accepted(work, item, conversation, { place, seq, of, time }) {
     const message = await work.message(conversation.key, item.uid);
     if (!message) return;
-    let next = withState({ ...message, seq: seq || message.seq, of: of || message.of }, "accepted");
+    let next = withState({ ...message, seq: seq || message.seq, of: of || message.of, time: time || message.time }, "accepted");
     if (place) next = { ...next, place, order: 0 };
     else if (this.account.guest) next = { ...next, place: (await work.newestPlace(conversation.key)) + 1 };
     else if (next.place === WAITING) this.unplaced.add(conversation.key);

@@ -70,7 +70,7 @@ function commands(app, conversation, box) {
       ["pins", t("details.pins"), open("pins", { conversation: now })],
       ["mute", t(muted ? "details.unmute" : "details.mute"), (time) => {
         const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(time) ?? [];
-        const minutes = +count * { m: 1, h: 60, d: 1440 }[unit];
+        const minutes = +count * ({ m: 1, h: 60, d: 1440 }[unit] ?? 0);
         if (minutes) set({ "Muted-until": new Date(Date.now() + minutes * MINUTE).toISOString() })();
         else if (time && time !== "off") app.say(t("complete.mute"));
         else set({ Muted: muted || time ? "no" : "yes" })();
