@@ -28,6 +28,27 @@ async def test_what_a_guest_writes_is_marked(tmp_path: Path) -> None:
             await alice.sees("ann (guest)", "hello oats")
 
 
+async def test_the_details_show_the_guests_who_are_in_a_room(tmp_path: Path) -> None:
+    """Rule 12.15: as they come and go, and after the connection was lost."""
+    async with chatting("alice", "bob", folder=tmp_path / "data") as chat:
+        options = member(chat, tmp_path / "app")
+        async with chat.join("bob") as bob, app_user(options, 120, 40) as alice:
+            await bob.create_room("#lab", public=True, guests=True)
+            await alice.is_connected()
+            await alice.session.join("#lab")
+            await alice.opens("#lab")
+            await alice.press("f2")
+            await alice.sees("Members  2")
+            async with guest_in("#lab", chat.address), guest_in("#lab", chat.address, "eve"):
+                await alice.sees("Members  2", "Guests  2", "\u25cf ann  guest", "\u25cf eve  guest")
+                await bob.remove("#lab", "eve")
+                await alice.sees("Guests  1", "\u25cf ann  guest")
+                await chat.stop()
+            await chat.start()
+            await alice.sees_no("Guests  1")
+            await alice.sees("Members  2")
+
+
 async def test_a_member_sees_what_a_guest_of_the_same_name_wrote_before(tmp_path: Path) -> None:
     async with chatting("bob", folder=tmp_path / "data") as chat:
         async with chat.join("bob") as bob:

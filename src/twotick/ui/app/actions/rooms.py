@@ -9,7 +9,7 @@ from twotick.ui.app.dialogs.confirm import ConfirmDialog
 from twotick.ui.app.dialogs.new_room import NewRoomDialog
 from twotick.ui.app.dialogs.text import TextDialog
 from twotick.ui.app.model.conversations import ConversationKind
-from twotick.ui.app.model.rooms import RoomListing
+from twotick.ui.app.model.rooms import GUEST, RoomListing
 from twotick.ui.app.widgets.people import role_name
 from twotick.ui.people import Person
 from twotick.ui.text import for_screen, one_line, user_name
@@ -101,11 +101,11 @@ class RoomActions:
             return None
         me = self._session.name.lower()
         presence = self._session.conversations.presence
-        choices = [
-            user_choice(self._screen, each.name, presence(each.name) or each.presence, role=role_name(each.role))
-            for each in members
-            if not others or each.name.lower() != me
-        ]
+        choices: list[Choice] = []
+        for each in members:
+            if not others or each.name.lower() != me:
+                known = None if each.role == GUEST else presence(each.name)
+                choices.append(user_choice(self._screen, each.name, known or each.presence, role=role_name(each.role)))
         return await self._screen.show_dialog(ChooseDialog(title, choices))
 
     def _person(self, name: str) -> Person:

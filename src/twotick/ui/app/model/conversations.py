@@ -63,6 +63,7 @@ class LocalConversation:
         role: the user's role in the room: `owner`, `moderator`, `member` or `none`; empty if it is unknown.
         members: the number of members of the room; 0 if it is unknown.
         access: who may join the room: `public`, `guests` or `private`; empty if it is unknown.
+        visits: a counter: it changes when guests may have come to the room or left it.
         left: whether the user is no longer in the room.
         presence: the presence of the other user; None if it is unknown or the conversation is not direct.
         closed: whether the user has closed it: the list leaves it out until a message arrives or the user opens it.
@@ -87,6 +88,7 @@ class LocalConversation:
     role: str = ""
     members: int = 0
     access: str = ""
+    visits: int = 0
     left: bool = False
     presence: UserPresence | None = None
     counted: int = 0

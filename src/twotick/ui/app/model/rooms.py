@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from twotick.ui.app.model.conversations import UserPresence
 
+GUEST = "guest"
+"""The role of a guest who is in a room."""
+
 
 class RoomListing(NamedTuple):
     """A room in the list of rooms (rule 12.3).

@@ -11,6 +11,7 @@ from twotick.client.member.events import (
     ProgressEvent,
     ReadEvent,
     ReceiptEvent,
+    RoomGuestEvent,
     State,
     StatusEvent,
     TypingEvent,
@@ -73,6 +74,8 @@ class EntryHandler:
                 self._handle_typing(entry)
             case ProgressEvent():
                 self._handle_progress(entry)
+            case RoomGuestEvent():
+                self.note_visits(entry.room)
             case _:
                 pass
 
@@ -299,6 +302,13 @@ class EntryHandler:
     def _end_typing(self, conversation: LocalConversation) -> None:
         del self._typing_ends[conversation.key]
         self._conversations.on_change(conversation)
+
+    def note_visits(self, name: str) -> None:
+        """Note that other guests may be in a room now: who shows them asks the server."""
+        room = self._conversations.find(name)
+        if room is not None:
+            room.visits += 1
+            self._conversations.on_change(room)
 
     def close(self) -> None:
         """Cancel the timers of typing users."""

@@ -472,8 +472,10 @@ class MemberSession(MemberRequests):
             listed = await self._patiently(client.conversations)
             self._entries.update_conversations(listed, reorder=not self._caught_up)
             self.max_body = client.max_body
-            for each in await self._patiently(client.rooms):
+            for each in await self._patiently(partial(client.rooms, guests=True)):
                 self._update_room(each)
+                if each.guests:
+                    self._entries.note_visits(each.name)
 
     async def _catch_up(self, client: "MemberClient") -> None:
         """Fetch missing messages from history, back to the newest one in the local store."""

@@ -13,7 +13,7 @@ from twotick.client.member.messages import FileInfo, MemberMessage
 from twotick.client.member.results import DeviceInfo, EmailDigest, RecipientState, Role, RoomInfo
 from twotick.client.trust import tokens
 from twotick.client.trust.tokens import Credential
-from twotick.ui.app.model.conversations import LocalConversation
+from twotick.ui.app.model.conversations import LocalConversation, UserPresence
 from twotick.ui.app.model.messages import LocalMessage, Place, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import MAX_LOADED, ChatSession, SearchHit, SearchResults
@@ -221,8 +221,14 @@ class MemberRequests(ChatSession):
         with readable_errors():
             listed = await (await self._server()).room_members(conversation.name)
         found = [each for each in listed if is_name(each.name.encode(errors="replace"))]
+        here = UserPresence("here", None)  # a guest who is in a room is connected
         return [
-            MemberListing(each.name, each.role.value, each.since, self.conversations.presence(each.name))
+            MemberListing(
+                each.name,
+                each.role.value,
+                each.since,
+                here if each.role is Role.GUEST else self.conversations.presence(each.name),
+            )
             for each in found
         ]
 

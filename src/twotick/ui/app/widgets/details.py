@@ -15,11 +15,11 @@ from twotick.ui.app.layout.messages import writer
 from twotick.ui.app.layout.wrapping import shortened, wrap_text
 from twotick.ui.app.model.conversations import ConversationKind, LocalConversation, UserPresence
 from twotick.ui.app.model.messages import LocalMessage
-from twotick.ui.app.model.rooms import MemberListing
+from twotick.ui.app.model.rooms import GUEST, MemberListing
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.widgets.people import person_parts, presence_sign, role_name
 from twotick.ui.formatting import links
-from twotick.ui.people import ProfileBook
+from twotick.ui.people import Person, ProfileBook
 from twotick.ui.text import for_screen, one_line, size_text
 from twotick.ui.texts import later, numeric_date, plural, short_time, t
 
@@ -168,14 +168,24 @@ def _about_conversation(
         ]
     )
     if members is not None:
-        found += ["\n", (t("Members"), "bold"), (f"  {len(members)}\n", "dim")]
-        for each in members[:_MAX_SHOWN]:
-            role = role_name(each.role)
-            who = person_parts(profiles.person(each.name), _COLUMNS - 2, role=role)
-            found += [presence_sign(each.presence), " ", *who, "\n"]
-        if len(members) > _MAX_SHOWN:
-            found.append((t("and {n} more: Alt+M", n=len(members) - _MAX_SHOWN) + "\n", "dim"))
+        guests = [each for each in members if each.role == GUEST]
+        found += _list_of(t("Members"), [each for each in members if each.role != GUEST], profiles)
+        if guests:
+            found += _list_of(t("Guests"), guests, profiles)
     return [*found, "\n"]
+
+
+def _list_of(title: str, people: list[MemberListing], profiles: ProfileBook) -> list[Part]:
+    """Return the members of a room, or its guests, one per line."""
+    found: list[Part] = ["\n", (title, "bold"), (f"  {len(people)}\n", "dim")]
+    for each in people[:_MAX_SHOWN]:
+        # A member's display name is not that of a guest.
+        person = Person(each.name) if each.role == GUEST else profiles.person(each.name)
+        found += [presence_sign(each.presence), " ", *person_parts(person, _COLUMNS - 2, role=role_name(each.role))]
+        found.append("\n")
+    if len(people) > _MAX_SHOWN:
+        found.append((t("and {n} more: Alt+M", n=len(people) - _MAX_SHOWN) + "\n", "dim"))
+    return found
 
 
 def _about_message(message: LocalMessage, profiles: ProfileBook, receipts: list[RecipientState] | None) -> list[Part]:
