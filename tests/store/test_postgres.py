@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -39,10 +40,12 @@ from twotick.store import (
     Acknowledge,
     AddDelayed,
     AddMember,
+    Append,
     Appended,
     DelayedMessage,
     Duplicate,
     EntryKind,
+    Expire,
     Fetch,
     FindDatabaseState,
     FindMember,
@@ -482,6 +485,46 @@ def test_commands_are_noticed(new_database: NewDatabase):
         assert store.changed()
         assert not store.changed()
         assert store.ask(OpenDevice(1, "main", 0, NOW))
+
+
+def test_a_server_that_has_nothing_to_do_leaves_the_database_alone(new_database: NewDatabase):
+    """Its log does not grow, and nothing is asked in order to tidy."""
+    url = new_database()
+    with closing(PostgresStore(url, StoreLimits())) as store, closing(PostgresConnection(url)) as other:
+
+        def state() -> list[object]:
+            """Up to where the log is written, and when the server's connection began its last statement."""
+            rows = other.run(
+                "SELECT pg_current_wal_insert_lsn(), query_start FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'twotick' AND pid <> pg_backend_pid()"
+            )
+            return [str(each) for row in rows for each in row]
+
+        alice = store.ask(AddMember("alice", "", NOW))
+        assert isinstance(alice, Member)
+        store.ask(OpenDevice(alice.number, "main", 0, NOW))
+
+        def store_one(body: bytes) -> None:
+            note = Append(
+                sender=alice.number, sender_name=b"alice", recipient=b"alice", headers=b"", body=body, time=NOW
+            )
+            store.ask(replace(note, id=body))
+
+        store_one(b"oats")
+        while store.tidy():
+            pass
+        assert not store.tidy()
+        before = state()
+        for _ in range(3):
+            assert not store.tidy()
+        assert state() == before
+        store.work_on([Expire(NOW), Expire(NOW)])
+        assert state()[0] == before[0]
+        store_one(b"barley")
+        while store.tidy():
+            pass
+        (row,) = other.run("SELECT count(*) FROM twotick.word")
+        assert row[0] == 2
 
 
 @pytest.fixture

@@ -48,11 +48,12 @@ committed is there before it is visible, so the transaction sees nothing that is
 _IS_KEPT: Final = r"""
     SELECT names = '' OR coalesce(substring(names FROM '(?i)^\s*(?:first|any)?\s*(\d+)\s*\('), '1')::int <= (
         SELECT count(*) FROM pg_stat_replication
-        WHERE sync_state IN ('sync', 'quorum') AND flush_lsn >= current_setting('twotick.seen')::pg_lsn
+        WHERE sync_state IN ('sync', 'quorum') AND flush_lsn >=
+            coalesce(nullif(current_setting('twotick.seen', true), '')::pg_lsn, pg_current_wal_flush_lsn())
     ) FROM current_setting('synchronous_standby_names') AS names
 """
-"""Whether as many synchronous standbys as a COMMIT waits for have all that the transaction sees. False if not one is
-connected, and if this user may not know (it needs the rights of pg_read_all_stats)."""
+"""Whether as many synchronous standbys as a COMMIT waits for have all that the transaction has seen. False if not one
+is connected, and if this user may not know (it needs the rights of pg_read_all_stats)."""
 
 BY_KEYS: Final = (
     "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
@@ -97,6 +98,11 @@ class Rows:
         last = self._status.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether the statement has changed a row."""
+        return self.rowcount > 0 and not self._status.startswith("SELECT")
+
     def fetchone(self) -> Any:
         """Return the next row; None if there is none."""
         return next(self._rows, None)
@@ -121,6 +127,7 @@ class PostgresConnection:
 
     Attributes:
         warned: the warning with which the last COMMIT ended; empty for none.
+        has_written: whether the transaction has changed rows, or the last one if there is none.
     """
 
     def __init__(self, url: str) -> None:
@@ -128,7 +135,7 @@ class PostgresConnection:
         self._statements: dict[str, Any] = {}
         self._columns: dict[str, list[str]] = {}
         self.warned = ""
-        self._is_reading = False
+        self.has_written = False
         self._inner: Any = None
         try:
             self._inner = self._run(self._connect(url))
@@ -170,10 +177,13 @@ class PostgresConnection:
             if len(self._statements) > 1000:
                 self._statements.clear()
             prepared = self._statements[statement] = self._run(self._inner.prepare(statement))
-        return Rows(self._run(prepared.fetch(*parameters)), prepared.get_statusmsg())
+        rows = Rows(self._run(prepared.fetch(*parameters)), prepared.get_statusmsg())
+        self.has_written |= rows.has_changed
+        return rows
 
     def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that is written for SQLite once for each row of parameters, in few messages."""
+        self.has_written = True
         if len(rows) >= _VERY_MANY and (target := inserted_into(statement)):
             table, columns = target
             self.copy(table, columns or self._columns_of(table)[: len(rows[0])], rows)
@@ -194,6 +204,7 @@ class PostgresConnection:
 
     def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows into a table as they are."""
+        self.has_written = True
         self._run(self._inner.copy_records_to_table(table, schema_name="twotick", columns=columns, records=rows))
 
     def script(self, statements: str) -> None:
@@ -206,22 +217,21 @@ class PostgresConnection:
         Args:
             reading: whether it cannot write.
         """
-        self._is_reading = reading
+        self.has_written = False
         self.script(_BEGIN_READING if reading else "BEGIN")
 
     def commit(self) -> None:
         """Commit. This is never cancelled, and waits as long as the database does.
 
-        What only reads need not wait if all that it sees is on the standby.
+        What has written nothing need not wait if all that it has seen is on the standby. So an idle server does not
+        make the log of the database longer.
 
         Raises:
             StoreError: PostgreSQL has ended its wait for the standby: the outcome counts as unknown.
         """
         self.warned = ""
-        if self._is_reading and self.run(_IS_KEPT).fetchone()[0]:
-            self.script("COMMIT")
-            return
-        self.script(COMMIT)
+        is_kept = not self.has_written and self.run(_IS_KEPT).fetchone()[0]
+        self.script("COMMIT" if is_kept else COMMIT)
         if self.warned:
             raise DatabaseFailure(f"the database has not waited for its standby: {self.warned}")
 

@@ -48,6 +48,9 @@ class PostgresDatabase:
 
     Raises:
         StoreError: it cannot be used; the text says what to do.
+
+    Attributes:
+        has_written: whether anything was written since this was last set to False.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class PostgresDatabase:
         self._connection: PostgresConnection | None = None
         self._contents: Contents | None = None
         self._changes: int | None = None
+        self.has_written = True
         self.is_log_short = False
         self.is_healthy = True
         self._open()
@@ -164,6 +168,7 @@ class PostgresDatabase:
                 self._undo()
                 raise
             else:
+                self.has_written |= connection.has_written
                 self._commit(connection)
                 return result
 

@@ -8,6 +8,7 @@ transactions have no gaps.
 # ruff: noqa: S608 - statements are put together from constants of this module, never from input
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,9 @@ _LOCK_MEMBERS: Final = (
 _TRIES: Final = 3
 """How often it is tried to find out whether the database has kept something."""
 
+_LOOK: Final = 60.0
+"""Seconds after which a server looks for what another one has left to be tidied."""
+
 _T = TypeVar("_T")
 
 
@@ -71,6 +75,7 @@ class PostgresStore(SqliteStore):
         self._run = ServerRun(secrets.randbits(62))
         self._written = None
         self._reserve = Reserve(None, 0)
+        self._next_look = 0.0  # when it is looked again for what is to be tidied
         self._begun = 0  # how many requests the last transaction has carried out
         opening: Any = self._open
         database: Any = PostgresDatabase(url, opening, exclusive=exclusive, shared=shared)
@@ -170,6 +175,16 @@ class PostgresStore(SqliteStore):
             return carry_out(requests)
         finally:
             tables.row_lock = type(tables).row_lock
+
+    def tidy(self) -> bool:
+        """See Store. There is something to tidy after this server has written, or if another one was killed."""
+        database: Any = self._database
+        if not database.has_written and time.monotonic() < self._next_look:
+            return False
+        database.has_written = False
+        is_more = super().tidy()
+        self._next_look = 0.0 if is_more else time.monotonic() + _LOOK
+        return is_more
 
     def _keep_up(self, requests: Sequence[Request[Any]]) -> None:
         if self._postgres_tables.row_lock:
