@@ -71,7 +71,7 @@ def play(visitors: Visitors, lines: list[Line]) -> None:
 def test_the_page_has_these_examples() -> None:
     """Every conversation of the page is played: here, in test_extended_page or in test_rooms_page."""
     classic = ["1.3", "4.5", "4.6", "5.7", "5.9", "5.10", "6.3", "7.5"]
-    extended = ["9.2", "9.6", "9.7", "9.10", "9.12", "10.2", "10.9", "10.10", "11.6"]
+    extended = ["9.2", "9.6", "9.7", "9.10", "9.12", "10.2", "10.9", "10.10", "11.6", "11.14"]
     rooms = [
         "12.2",
         "12.5",
