@@ -468,6 +468,8 @@ def _spelled(value: object, of: Any) -> object:
 
 def _shown(value: object) -> str:
     """Return a value for an error, as a file has it, and not at any length."""
+    if isinstance(value, dict):
+        return "a table"
     text = str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 4]} ..."
 

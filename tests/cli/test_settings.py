@@ -170,6 +170,7 @@ def test_operators_find_every_setting_with_its_default() -> None:
             "the setting max_rooms cannot be 1000000001: it is a whole number from 1 to 1000000000",
         ),
         (f"port = {'9' * 5000}", "cannot read the settings in .*some.toml: it has a number of too many digits"),
+        (f"port.{'a.' * 20000}b = 1", "the setting port cannot be a table: it is a number"),
         (f"port = {'[' * 5000}", "cannot read the settings in .*some.toml: it has too many brackets in each other"),
         ('data = "a\\u0000b"', r"the setting data cannot be 'a\\x00b': it is a text without control characters"),
         ('host = "a\\nb"', r"the setting host cannot be 'a\\nb': it is a text without control characters"),
