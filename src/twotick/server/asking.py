@@ -6,7 +6,7 @@ ask for. A user that has asked for nothing for a while has saved nothing up: it 
 have paid. The requests of one user stay in their order.
 
 A transaction holds only a few milliseconds of one user's requests, also while no other user waits: one may come, and
-would wait for its end.
+would wait for its end. It holds half as much if others ask for something now and then.
 
 The cost of a request is known only afterwards, so a user is expected to go on as before. A request that is likely to be
 long has a transaction of its own, so no other request waits for its end.
@@ -40,6 +40,13 @@ _LONG: Final = 256
 _SHARE: Final = 256
 """The cost of the requests of one user in a transaction, as far as it can be expected."""
 
+_SHARE_BESIDE_OTHERS: Final = 128
+"""The same of one user who asks for much, while others ask for little: they wait for the end of the transaction. A user
+who is alone, or several who ask for much, need fewer transactions with more in each."""
+
+_REMEMBERED: Final = 64
+"""The transactions for which others count as there after the last of them has asked for something."""
+
 _USUAL: Final = 5
 """The cost that is expected of a user's first request."""
 
@@ -57,12 +64,14 @@ class _User:
         waiting: its requests that wait, the next one first.
         paid: what it has paid.
         cost: what its last request has cost.
+        is_server: whether it is the server itself.
     """
 
-    __slots__ = ("cost", "paid", "waiting")
+    __slots__ = ("cost", "is_server", "paid", "waiting")
 
-    def __init__(self, paid: int) -> None:
+    def __init__(self, paid: int, *, is_server: bool) -> None:
         self.waiting: deque[Asked] = deque()
+        self.is_server = is_server
         self.paid = paid
         self.cost = _USUAL
 
@@ -74,6 +83,7 @@ class RequestQueue:
         self._arrived: list[Asked] = []  # no user has to wait for a turn yet
         self._users: dict[Hashable, _User] = {}
         self._least = 0  # that a user has paid whose request was next
+        self._beside = 0  # for how many transactions more others count as there
 
     def __bool__(self) -> bool:
         return bool(self._arrived) or bool(self._users)
@@ -107,16 +117,17 @@ class RequestQueue:
         key = user_of(asked[0])
         user = self._users.get(key)
         if user is None:
-            user = self._users[key] = _User(self._least)
+            user = self._users[key] = _User(self._least, is_server=isinstance(key, type))
         elif not user.waiting and user.paid < self._least:
             user.paid = self._least
         return user
 
     def _take_turns(self, most: int, *, short: bool) -> list[Asked]:
         taken: list[Asked] = []
+        share = self._share()
         # The number keeps those apart who have paid the same: first come, first served.
         order = [
-            (user.paid, number, user.paid + _SHARE, user)
+            (user.paid, number, user.paid + share, user)
             for number, user in enumerate(self._users.values())
             if user.waiting and not (short and user.cost >= _LONG)
         ]
@@ -133,6 +144,16 @@ class RequestQueue:
             if user.waiting and paid < end:
                 heappush(order, (paid, number, end, user))
         return taken
+
+    def _share(self) -> int:
+        """Return the cost of the requests of one user in the next transaction."""
+        waiting = [len(user.waiting) for user in self._users.values() if user.waiting and not user.is_server]
+        if len(waiting) > 1:
+            self._beside = _REMEMBERED
+        elif self._beside:
+            self._beside -= 1
+        asks_alone = sum(count > _FEW for count in waiting) < 2
+        return _SHARE_BESIDE_OTHERS if self._beside and asks_alone else _SHARE
 
     def done(self, carried_out: list[Asked], costs: list[int], left: list[Asked]) -> None:
         """Let users pay for their requests, and let the other requests wait again.
