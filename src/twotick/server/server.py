@@ -211,7 +211,7 @@ class Server:
         self._storage = None
         self._jobs = None
         if store is not None:
-            self._storage = Storage(store, self.flush_soon, self._store_changed, self.exchange.publish)
+            self._storage = Storage(store, self._answered, self._store_changed, self.exchange.publish)
             self._jobs = PeriodicJobs(
                 self._storage,
                 retention,
@@ -529,8 +529,21 @@ class Server:
             self.flushing = True
             self._loop.call_soon(self._flush)
 
+    def _answered(self) -> None:
+        """Write what the store's answers have left, before more is read: others may have sent much."""
+        self._write_all()
+        if self._flushed is not None:
+            self._flushed.set()
+
     def _flush(self) -> None:
         self.flushing = False
+        self._write_all()
+        if self.turns.next():
+            self.flush_soon()
+        if self._flushed is not None:
+            self._flushed.set()
+
+    def _write_all(self) -> None:
         self._pass_on_requests()
         if self._link is not None:
             self._link.flush()
@@ -549,10 +562,6 @@ class Server:
                 self._close(socket)
             elif connection.paused is socket.reading:
                 socket.read(not connection.paused)
-        if self.turns.next():
-            self.flush_soon()
-        if self._flushed is not None:
-            self._flushed.set()
 
     def _pass_on_requests(self) -> None:
         requests = self.exchange.requests
