@@ -12,7 +12,18 @@ from twotick.server.reading_turns import MOST_OF_A_TURN, ReadingTurns
 from twotick.server.web.connections import Web
 from twotick.server.web.ports import make_web
 from twotick.store import AddMember, SqliteStore, StoreLimits
-from twotick.wire import CLASSIC_SIDES, UNABLE_TO_SEND, Side, Verb, forward_start, frame, received, register, send
+from twotick.wire import (
+    CLASSIC_SIDES,
+    UNABLE_TO_SEND,
+    Side,
+    Verb,
+    accepted,
+    forward_start,
+    frame,
+    received,
+    register,
+    send,
+)
 
 StartServer: TypeAlias = Callable[[ServerLimits], Visitors]
 
@@ -21,12 +32,14 @@ class Reading:
     """A connection from which bytes have been read."""
 
     def __init__(self, turns: ReadingTurns, network: str, size: int, done: list[str]) -> None:
+        self._turns = turns
+        self._size = size
         self._done = done
         self.network = network
-        self.unhandled = size
         turns.wait(self)
 
     def go_on(self) -> None:
+        self._turns.count(self.network, self._size)
         self._done.append(self.network)
 
 
@@ -145,11 +158,51 @@ async def test_what_is_stored_counts_for_more_than_its_bytes() -> None:
     for wire in greedy:
         wire.put(b"".join(frame(Verb.SEND, b"sink", b"hello", id=b"%d" % number) for number in range(50)))
     await asyncio.sleep(0)
-    assert server.state().waiting == 150
-    assert sum(wire.reading for wire in greedy) == 6  # those of this turn, and of the one that has begun
+    assert server.state().waiting == 50
+    assert sum(wire.reading for wire in greedy) == 2  # those of this turn, and of the one that has begun
     await until_answered(server)
     assert all(wire.reading for wire in greedy)
     assert server.exchange.tally.accepted == 20 * 50
+    await server.stop()
+
+
+async def test_one_read_with_much_to_store_is_handled_in_turns() -> None:
+    """In order, and another address does not wait for the end of it."""
+    store = SqliteStore(None, StoreLimits())
+    store.apply([AddMember("sink", "", 0.0)])
+    server = Server(ServerLimits(), store)
+    greedy, alice = Wire(server, HERE), Wire(server, THERE)
+    for name, wire in ((b"greedy", greedy), (b"alice", alice)):
+        wire.put(register(Side.DUPLEX, name, 1))
+    await until_answered(server)
+    idents = [b"%d" % number for number in range(1000)]
+    greedy.put(b"".join(frame(Verb.SEND, b"sink", b"hello", id=ident) for ident in idents))
+    assert not greedy.reading
+    alice.put(frame(Verb.SEND, b"sink", b"hello", id=b"a"))
+    await asyncio.sleep(0)
+    assert server.state().waiting < 450
+    before = greedy.given
+    while server.exchange.tally.accepted < 1 or accepted(b"sink", b"a", None) not in alice.given:
+        await asyncio.sleep(0)
+    assert len(greedy.given) - len(before) < 700 * len(accepted(b"sink", b"999", None))
+    await until_answered(server)
+    assert greedy.given[len(before) :] == b"".join(accepted(b"sink", ident, None) for ident in idents)
+    assert greedy.reading
+    await server.stop()
+
+
+async def test_an_answer_is_written_before_more_is_read() -> None:
+    store = SqliteStore(None, StoreLimits())
+    store.apply([AddMember("sink", "", 0.0)])
+    server = Server(ServerLimits(), store)
+    alice = Wire(server, HERE)
+    alice.put(register(Side.DUPLEX, b"alice", 1))
+    await until_answered(server)
+    alice.put(frame(Verb.SEND, b"sink", b"hello", id=b"1"))
+    await asyncio.sleep(0)
+    while server.state().waiting:
+        await asyncio.sleep(0)
+    assert alice.given.endswith(accepted(b"sink", b"1", None))
     await server.stop()
 
 

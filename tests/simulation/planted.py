@@ -193,7 +193,7 @@ def _another_member_gets_it() -> None:
 
 
 def _bytes_between_reads_are_lost() -> None:
-    _replace(Parser, "feed", lambda fed: lambda parser, data: [] if data == b"\n" else fed(parser, data))
+    _replace(Parser, "feed", lambda fed: lambda parser, data, *most: [] if data == b"\n" else fed(parser, data, *most))
 
 
 def _feeds_lose_their_place() -> None:
@@ -332,7 +332,9 @@ PLANTED: dict[str, Planted] = {
     "answered-before-the-commit": Planted(
         _answered_before_the_commit, 20, "was accepted, but is not in the log", "_cut_power"
     ),
-    "ids-not-looked-up": Planted(_ids_are_not_looked_up, 50, "UNIQUE constraint|has a message twice", "_kill_server"),
+    "ids-not-looked-up": Planted(
+        _ids_are_not_looked_up, 50, "UNIQUE constraint|has a message twice", "_kill_server", 1150
+    ),
     "numbers-ignored": Planted(_numbers_are_ignored, 20, "was given entry"),
     "cursors-lost": Planted(_cursors_are_lost, 20, "was given what it had acknowledged"),
     "receipts-twice": Planted(_receipts_come_twice, 5, "DELIVERED', 'DELIVERED"),
@@ -362,7 +364,11 @@ PLANTED: dict[str, Planted] = {
         _removed_members_are_waited_for, 60, "check:|is still ACCEPTED", "remove_last_member"
     ),
     "new-log-not-noticed": Planted(
-        _a_log_that_began_anew_is_not_noticed, 50, "of after the restoration|have connected to the restored", "back_up"
+        _a_log_that_began_anew_is_not_noticed,
+        50,
+        "of after the restoration|have connected to the restored",
+        "back_up",
+        1060,
     ),
     "handshakes-at-once": Planted(_handshakes_must_come_at_once, 60, "does not speak TLS"),
     "pins-for-one": Planted(_pins_are_for_one, 60, "was given the pins", "_pins"),

@@ -180,6 +180,49 @@ def test_what_is_almost_a_frame_is_the_same_however_it_is_cut(data: bytes, place
     assert parse(Parser(warm), (data[place : place + 1] for place in range(len(data)))) == expected
 
 
+def parse_some(parser: Parser, pieces: list[bytes], most: int) -> list[Seen]:
+    """Frames of pieces, of which the parser takes so many bytes at a time."""
+    frames: list[Seen] = []
+    for piece in pieces:
+        frames += [seen(frame) for frame in parser.feed(piece, most)]
+    while parser.left:
+        before = parser.left
+        frames += [seen(frame) for frame in parser.feed(b"", most)]
+        assert parser.left < before
+    return frames
+
+
+@given(st.lists(examples(), min_size=1, max_size=6), st.lists(st.integers(0, 600), max_size=6), st.integers(1, 300))
+def test_frames_are_the_same_if_only_some_are_taken_at_a_time(
+    stream: list[Example], places: list[int], most: int
+) -> None:
+    data = b"".join(each.spelled for each in stream)
+    assert parse_some(fresh(), [data], most) == whole(data)
+    assert parse_some(fresh(), cut(data, places), most) == whole(data)
+
+
+@given(st.lists(tokens, max_size=40).map(b"".join), st.integers(1, 100))
+def test_what_is_almost_a_frame_is_the_same_if_only_some_is_taken_at_a_time(data: bytes, most: int) -> None:
+    assert parse_some(fresh(), [data], most) == whole(data)
+
+
+def test_what_is_left_for_later_is_held() -> None:
+    parser = fresh()
+    assert len(parser.feed(HELLO * 10, len(HELLO) + 1)) == 2
+    assert parser.left == parser.held == 8 * len(HELLO)
+    assert not parser.partial
+    assert len(parser.feed(HELLO[:9])) == 8, "bytes that come later are behind what was left"
+    assert (parser.left, parser.partial) == (0, True)
+
+
+def test_a_long_body_is_no_reason_to_stop_within_a_frame() -> None:
+    """Also one that is longer than its length says, which can be told only by what follows (rule 2.10)."""
+    body = "ü".encode() * 3000
+    data = b"SEND bob\nContent-length: 3000\n\n" + body
+    assert [seen(frame) for frame in fresh().feed(data, 100)] == whole(data)
+    assert whole(data)[0][-1] == body
+
+
 @given(st.lists(st.binary(max_size=300), max_size=10))
 def test_bytes_that_mean_nothing_never_raise(pieces: list[bytes]) -> None:
     """Rule 2.8."""

@@ -28,7 +28,7 @@ from twotick.wire import Head, Verb, accepted, frame
 _MESSAGE_BYTES: Final = 256
 """What a message takes besides its body."""
 
-_TURN_BYTES: Final = 2048
+_TURN_BYTES: Final = 8192
 """What a message counts in a turn of its address, besides its own bytes: as many can be read while it is stored."""
 
 _ENTRY_BYTES: Final = 128

@@ -15,6 +15,13 @@ _WRITE_BUFFER = 256 << 10
 _EARLY_PIECE = 4096
 """Bytes that are handled at a time before registration."""
 
+_PIECE = 4 << 10
+"""Bytes whose frames are handled at a time after it. What is stored takes long, and a read may have thousands of
+frames."""
+
+_LARGE_PIECE = 16 << 10
+"""The same if nothing of the last piece was stored."""
+
 _WIDE = 1 << 20
 """The bytes for which the system makes room, as far as it allows, on a TLS connection that is registered."""
 
@@ -96,6 +103,8 @@ class SocketConnection(asyncio.Protocol):
     __slots__ = (
         "_address",
         "_host",
+        "_is_waiting",
+        "_most",
         "_narrow",
         "_number",
         "_parser",
@@ -121,6 +130,8 @@ class SocketConnection(asyncio.Protocol):
         self._number = host.exchange.accepted()  # before a TLS handshake, which can take long (rule 10.7)
         self._parser = Parser(host.heads)
         self._unhandled = b""
+        self._is_waiting = False  # for a turn
+        self._most = _LARGE_PIECE  # bytes of the next piece
         self._untaken: tuple[Frame, ...] = ()
         self._narrow = False  # whether the system makes little room for what arrives
         self.reading = True
@@ -175,17 +186,21 @@ class SocketConnection(asyncio.Protocol):
         handled = host.turns.handled
         network = self.connection.network
         so_far = handled.get(network, 0)
-        if so_far >= MOST_OF_A_TURN or self._unhandled:
+        if so_far >= MOST_OF_A_TURN or self._is_waiting or not self.reading:
             self._wait_for_turn(data)
         else:
             handled[network] = so_far + len(data)
             self.handle(data)
+            if len(data) > _PIECE:
+                self._fit_piece(so_far + len(data))
+                self._handle_what_is_left()
+                self._wait_or_read()
 
     def handle(self, data: bytes) -> None:
-        """Handle bytes whose turn it is."""
+        """Handle bytes whose turn it is; of many frames, only the first."""
         host = self._host
         parser = self._parser
-        frames = parser.feed(data)
+        frames = parser.feed(data, self._most)
         watched = parser.partial or self.late
         if watched:
             host.watch_frame(self, partial=parser.partial, others=bool(frames))
@@ -196,6 +211,27 @@ class SocketConnection(asyncio.Protocol):
                 self._stop_reading(untaken)
         if watched:
             self._weigh()
+
+    def _handle_what_is_left(self) -> None:
+        """Handle more frames that have been counted, until their address has had its turn."""
+        turns, network = self._host.turns, self.connection.network
+        while left := self._parser.left:
+            turns.count(network, -left)
+            if not self.reading or self.connection.closing or turns.is_over(network):
+                break
+            before = turns.handled[network]
+            SocketConnection.handle(self, b"")
+            self._fit_piece(before)
+            turns.count(network, left)
+
+    def _fit_piece(self, handled: int) -> None:
+        """Choose the size of the next piece.
+
+        Args:
+            handled: what the last one would have counted for its address if nothing of it was stored.
+        """
+        stored = self._host.turns.handled[self.connection.network] > handled
+        self._most = _PIECE if stored else _LARGE_PIECE
 
     def _handle_early(self, data: bytes) -> None:
         """Handle bytes that have arrived before registration: in pieces, because a few errors end the connection.
@@ -225,11 +261,23 @@ class SocketConnection(asyncio.Protocol):
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WIDE)
 
     def _wait_for_turn(self, data: bytes) -> None:
-        if not self._unhandled:
+        self._unhandled += data
+        self._wait()
+
+    def _wait(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
             self._host.turns.wait(self)
             self.transport.pause_reading()
-        self._unhandled += data
         self._host.weigh(self)
+
+    def _wait_or_read(self) -> None:
+        """Wait for a turn if something is left to handle, or read more; not while the connection is paused."""
+        if self.reading:
+            if self.unhandled:
+                self._wait()
+            else:
+                self.transport.resume_reading()
 
     @property
     def network(self) -> str:
@@ -239,18 +287,25 @@ class SocketConnection(asyncio.Protocol):
     @property
     def unhandled(self) -> int:
         """How many bytes have been read from it that wait for a turn of its address."""
-        return len(self._unhandled)
+        return len(self._unhandled) + self._parser.left
 
     def go_on(self) -> None:
         """Handle what has waited for a turn of its address, and read again; not while it is paused."""
+        self._is_waiting = False
         if not self.reading or self.transport.is_closing():
             return
-        data, self._unhandled = self._unhandled, b""
-        if data:
+        turns, network = self._host.turns, self.connection.network
+        turns.count(network, self._parser.left)
+        self._handle_what_is_left()
+        if self._unhandled and not self._parser.left and self.reading and not turns.is_over(network):
+            data, self._unhandled = self._unhandled, b""
+            turns.count(network, len(data))
+            before = turns.handled[network]
             self.handle(data)
-            self._host.weigh(self)
-        if self.reading:
-            self.transport.resume_reading()
+            self._fit_piece(before)
+            self._handle_what_is_left()
+        self._host.weigh(self)
+        self._wait_or_read()
 
     @property
     def held(self) -> int:
@@ -311,8 +366,8 @@ class SocketConnection(asyncio.Protocol):
         self._widen()
         if self._parser.partial:
             self._host.watch_frame(self, partial=True, others=False)
-        if self._unhandled:
-            self._host.turns.wait(self)
+        if self.unhandled:
+            self._wait()
             self._host.flush_soon()
         else:
             self.transport.resume_reading()

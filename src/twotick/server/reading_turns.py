@@ -4,8 +4,8 @@ from collections import OrderedDict, deque
 from typing import Protocol
 
 MOST_OF_A_TURN = 256 << 10
-"""Bytes of one address that are handled in a turn of the event loop; the read that exceeds them is handled too. What is
-stored counts as more (see `Output.stored`)."""
+"""Bytes of one address that are handled in a turn of the event loop; the piece that exceeds them is handled too. What
+is stored counts as more (see `Output.stored`)."""
 
 
 class WaitingConnection(Protocol):
@@ -16,13 +16,8 @@ class WaitingConnection(Protocol):
         """Its address, from `twotick.net.network_of`."""
         ...
 
-    @property
-    def unhandled(self) -> int:
-        """How many bytes these are."""
-        ...
-
     def go_on(self) -> None:
-        """Handle them, and read again."""
+        """Handle them, as far as the turn of the address allows, and count them; read again if none is left."""
         ...
 
 
@@ -44,22 +39,27 @@ class ReadingTurns:
         """Let a connection wait for a turn of its address, behind others of the same address."""
         self._waiting.setdefault(connection.network, deque()).append(connection)
 
+    def is_over(self, network: str) -> bool:
+        """Return whether an address has had its turn."""
+        return self.handled.get(network, 0) >= MOST_OF_A_TURN
+
+    def count(self, network: str, amount: int) -> None:
+        """Note that bytes of an address are handled."""
+        self.handled[network] = self.handled.get(network, 0) + amount
+
     def next(self) -> bool:
         """Begin the next turn, with as much as it allows of what waits.
 
         Returns:
             Whether something was handled.
         """
-        handled = self.handled
-        handled.clear()
+        self.handled.clear()
         went_on = False
         for network, waiting in list(self._waiting.items()):
             for _ in range(len(waiting)):  # those that begin to wait meanwhile have a later turn
-                if handled.get(network, 0) >= MOST_OF_A_TURN:
+                if self.is_over(network):
                     break
-                connection = waiting.popleft()
-                handled[network] = handled.get(network, 0) + connection.unhandled
-                connection.go_on()
+                waiting.popleft().go_on()
                 went_on = True
             if not waiting:
                 del self._waiting[network]

@@ -21,6 +21,9 @@ has.
 A frame that has not arrived whole is kept until more bytes come. Of a head the bytes are kept, and searched again. Of a
 body the parts are kept as they came, and joined once when the last of them is there: a body that arrives byte by byte
 costs no more than one that arrives at once. Of a body that is not needed, only the length is kept.
+
+A caller that takes only some frames at a time lets the parser stop at the head of another one (`most`), never within a
+frame: what is not yet a frame is searched for the other spellings with all that has arrived.
 """
 
 import re
@@ -42,6 +45,9 @@ frames in other spellings cannot make the parser search all that has arrived for
 
 _LARGE_PART = 4096
 """The bytes from which on a part of a body is kept as it came, rather than copied to the parts before it."""
+
+_ALL: Final = 1 << 62
+"""More bytes than can arrive."""
 
 # Looked up once: a member of an enum is costly to look up.
 _MALFORMED: Final = Verb.MALFORMED
@@ -93,7 +99,7 @@ class Parser:
         cache: reads the heads, and holds the limit on bodies; shared with other parsers.
     """
 
-    __slots__ = ("_begun", "_body", "_broken", "_cache", "_length")
+    __slots__ = ("_at", "_begun", "_body", "_broken", "_cache", "_left", "_length")
 
     def __init__(self, cache: HeadCache) -> None:
         self._cache = cache
@@ -101,6 +107,13 @@ class Parser:
         self._body: _Body | None = None
         self._broken = False
         self._length = 0  # of the last head, in bytes with its blank line
+        self._left = b""
+        self._at = 0  # where it begins that `feed` has left for later
+
+    @property
+    def left(self) -> int:
+        """How many bytes `feed` has left for later, which begin with the head of a frame."""
+        return len(self._left) - self._at
 
     @property
     def partial(self) -> bool:
@@ -109,10 +122,10 @@ class Parser:
 
     @property
     def held(self) -> int:
-        """The bytes that are kept of a frame that has not arrived whole."""
+        """The bytes that are kept: of a frame that has not arrived whole, or left for later."""
         body = self._body
         if body is None or body.dropped:
-            return len(self._begun)
+            return len(self._begun) + len(self._left) - self._at
         return body.head.size - body.missing
 
     def drop_body(self) -> None:
@@ -121,11 +134,12 @@ class Parser:
             self._body.dropped = True
             self._body.parts.clear()
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes, most: int = _ALL) -> list[Frame]:
         """Take bytes that have arrived.
 
         Args:
-            data: any number of bytes, cut anywhere.
+            data: any number of bytes, cut anywhere; none to go on with what was left for later.
+            most: how many bytes of that, after which the frames that follow are left for later, up to the next call.
 
         Returns:
             The frames that have now arrived whole, in order. If the end of a frame cannot be told, the last one has the
@@ -135,38 +149,68 @@ class Parser:
         if self._broken:
             return frames
         position = 0
-        if self._body is not None:
-            position = self._add_to_body(self._body, data, frames)
-        elif self._begun:
-            data = self._begun + data
-            self._begun = b""
+        if self._left or self._begun or self._body is not None:
+            data, position, most = self._with_earlier(data, most, frames)
         find = data.find
         known = self._cache.heads.get
         size = len(data)
         length = self._length
-        while position < size:
-            start = position + length
-            head = known(data[position:start])
-            if head is None or start > size:
-                end = find(b"\n\n", position, position + _SHORT_HEAD)
-                text = data[position : end + 2] if end >= 0 else b""
-                length = self._length = len(text)
+        stop = min(size, most)
+        while True:
+            while position < stop:
                 start = position + length
-                head = known(text) or self._cache.read(text)
-                verb = head.verb
-                if verb is _MALFORMED or verb is _UNKNOWN:
-                    if frames and self._take_in_characters(data, position, frames):
-                        break
-                    if verb is _MALFORMED:
-                        head, start = self._read_other_spelling(data, position)
-                if head is None:
-                    break
-            position = start + head.size
-            if position > size:
-                self._body = _Body(head, data[start:])
-                break
-            frames.append((head, data[start:position]))
-        return frames
+                head = known(data[position:start])
+                if head is None or start > size:
+                    end = find(b"\n\n", position, position + _SHORT_HEAD)
+                    text = data[position : end + 2] if end >= 0 else b""
+                    length = self._length = len(text)
+                    start = position + length
+                    head = known(text) or self._cache.read(text)
+                    verb = head.verb
+                    if verb is _MALFORMED or verb is _UNKNOWN:
+                        if frames and self._take_in_characters(data, position, frames):
+                            return frames
+                        if verb is _MALFORMED:
+                            head, start = self._read_other_spelling(data, position)
+                    if head is None:
+                        return frames
+                position = start + head.size
+                if position > size:
+                    self._body = _Body(head, data[start:])
+                    return frames
+                frames.append((head, data[start:position]))
+            if self._leave(data, position):
+                return frames
+            stop = position + 1
+
+    def _with_earlier(self, data: bytes, most: int, frames: list[Frame]) -> tuple[bytes, int, int]:
+        """Add what has arrived to what came before.
+
+        Returns:
+            The bytes, the position from which on they make frames, and the one from which on these are left for later.
+        """
+        position = 0
+        if self._left:
+            data, position = (self._left[self._at :] + data, 0) if data else (self._left, self._at)
+            self._left, self._at = b"", 0
+            most += position
+        elif self._body is not None:
+            position = self._add_to_body(self._body, data, frames)
+        else:
+            most += len(self._begun)
+            data = self._begun + data
+            self._begun = b""
+        return data, position, most
+
+    def _leave(self, data: bytes, position: int) -> bool:
+        """Leave for later what begins at a position, if that makes no difference: if it is a usual head, or nothing."""
+        if position < len(data):
+            end = data.find(b"\n\n", position, position + _SHORT_HEAD)
+            verb = _MALFORMED if end < 0 else self._cache.read(data[position : end + 2]).verb
+            if verb is _MALFORMED or verb is _UNKNOWN:
+                return False
+            self._left, self._at = data, position
+        return True
 
     def _take_in_characters(self, data: bytes, position: int, frames: list[Frame]) -> bool:
         """Let the last frame have all that came after its head, if it counts characters (rule 2.10).

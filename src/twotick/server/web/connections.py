@@ -22,7 +22,6 @@ from twotick.server.connection import SocketConnection, client_address, own_addr
 from twotick.server.deadlines import Deadlines
 from twotick.server.logs import PartLog
 from twotick.server.options import ServerLimits
-from twotick.server.reading_turns import MOST_OF_A_TURN
 from twotick.server.web.bodies import ArrivingBody
 from twotick.server.web.gate import Gate, Turned, Visitor
 from twotick.server.web.publish.bots import Bots, PublishHost
@@ -282,25 +281,19 @@ class HttpConnection(asyncio.Protocol):
         host = self._web.host
         if not host.flushing:
             host.flush_soon()
-        handled = host.turns.handled
-        so_far = handled.get(self.network, 0)
-        if so_far < MOST_OF_A_TURN:
-            handled[self.network] = so_far + amount
+        if not host.turns.is_over(self.network):
+            host.turns.count(self.network, amount)
             return True
         self._is_waiting = True
         self.transport.pause_reading()
         host.turns.wait(self)
         return False
 
-    @property
-    def unhandled(self) -> int:
-        """How many bytes that counts as which waits for a turn of its address."""
-        return _CHUNK if self._waiting is None else _REQUEST
-
     def go_on(self) -> None:
         """Answer the request, or take more of the body, that has waited for a turn of its address."""
         self._is_waiting = False
         request, self._waiting = self._waiting, None
+        self._web.host.turns.count(self.network, _CHUNK if request is None else _REQUEST)
         if self.transport.is_closing():
             return
         if request is None:
