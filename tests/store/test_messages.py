@@ -604,7 +604,8 @@ def test_expiring_takes_a_bounded_number_at_once(asker: Asker):
         parts.append(answer.effects if isinstance(answer, Unfinished) else answer)
     assert sum(len(part.entries) for part in parts) == 601
     assert max(len(part.entries) for part in parts) <= 64
-    assert other.message in [entry.message for entry in parts[0].entries], "others need not wait for all of them"
+    first = next(part for part in parts if part.entries)  # rows may have moved before
+    assert other.message in [entry.message for entry in first.entries], "others need not wait for all of them"
 
 
 @pytest.mark.parametrize("settled", ["recent", "read from the database"])

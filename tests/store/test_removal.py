@@ -71,6 +71,8 @@ def fill(asker: Asker) -> None:
         )
         if number == MANY // 2:
             asker.ack("bob", 1 << 30)
+    while asker.store.tidy():
+        pass
 
 
 @pytest.mark.volume

@@ -146,7 +146,7 @@ class Storage:
         carried_out, left = batch[:done], batch[done:]
         last = work.answers[-1]
         if isinstance(last, Unfinished):
-            if is_last:
+            if is_last and last.is_begun:
                 work.answers[-1] = StoreError(_STOPPING)
             else:
                 left.insert(0, (last.rest, batch[done - 1][1]))

@@ -282,7 +282,11 @@ class PostgresTables(Tables):
         """See Tables."""
         self.flush()
 
-    def move_some(self, rows: int = 0) -> bool:
+    def move_some(self, rows: int = 1) -> bool:
+        """See Tables: nothing waits."""
+        return False
+
+    def moves_first(self) -> bool:
         """See Tables: nothing waits."""
         return False
 

@@ -148,10 +148,12 @@ class Unfinished:
     Attributes:
         rest: what to ask next; the last such request is answered with the answer to the first one.
         effects: what this transaction has changed for others.
+        is_begun: whether something of the request was done, and not only what has to be done before.
     """
 
     rest: Request[Any]
     effects: Effects = field(default_factory=Effects)
+    is_begun: bool = True
 
 
 @dataclass(slots=True)

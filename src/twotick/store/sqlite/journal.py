@@ -5,9 +5,10 @@ transaction has touched as a whole. So a transaction writes its rows in one piec
 them durable. They move to their tables later, together with the rows of many transactions after them, sorted so that
 rows of one page follow each other.
 
-They move in steps, since all of them at once would take tens of milliseconds. The table `journal` is emptied with the
-last step. A process that finds rows in it writes all of them once more, over those that have moved already. Nothing
-else changes these rows meanwhile: a statement that reads or writes the tables first moves everything (`Tables.read`).
+They move in steps, since all of them at once would take tens of milliseconds: the first steps unpack and sort them, the
+others write them into their tables. The table `journal` is emptied with the last step. A process that finds rows in it
+writes all of them once more, over those that have moved already. Nothing else changes these rows meanwhile: a statement
+that reads or writes the tables first moves everything (`Tables.read`).
 
 Only the headers and bodies of messages go to their table at once: it grows at its end alone, and large bodies should
 not be written twice.
@@ -37,6 +38,9 @@ _ADDED: Row = (0, 0, 0, None)
 _WAITING = 10
 _ROOM = 14
 """Columns from the one to before the other are waiting, failed, state and reason."""
+
+_UNPACKED = 4
+"""Rows that are unpacked in the time in which one is written into its table, about."""
 
 _TOGETHER = 16
 """Rows that are inserted with one statement."""
@@ -76,8 +80,8 @@ class PendingRows:
         messages, settled, cursors, members, rooms = (list(table.values()) for table in tables)
         return _encoder.encode((messages, self.entries, settled, cursors, members, rooms))
 
-    def unpack(self, packed: bytes) -> None:
-        """Take over rows in what `pack` returned, in this version of Twotick or an older one."""
+    def unpack(self, packed: bytes) -> int:
+        """Take over rows in what `pack` returned, in this version of Twotick or an older one. Return how many."""
         parts: list[list[Row]] = _decoder.decode(packed)
         messages: list[Row] = parts[0]
         entries: list[Row] = parts[1]
@@ -93,6 +97,7 @@ class PendingRows:
         self.members.update((row[-1], row) for row in members)
         if len(parts) > 5:
             self.rooms.update((row[-1], row) for row in parts[5])
+        return sum(map(len, parts))
 
     def statements(self) -> list[tuple[str, list[Row]]]:
         """Return the statements that write all rows into their tables, each with its rows in the order of the table."""
@@ -139,6 +144,8 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._transactions: list[tuple[int, bytes]] = []
+        self._packed: list[bytes] = []  # what is to move and is not in `_rows` yet, the next one at the end
+        self._rows = PendingRows()
         self._statements: list[tuple[str, list[Row]]] = []  # that move rows, the next one at the end
         self._last = 0  # the last transaction whose rows are moving
         self.waiting = 0
@@ -155,18 +162,29 @@ class Journal:
 
     def begin_move(self) -> None:
         """Let all rows that wait move; none must be moving."""
-        rows = PendingRows()
-        for _, packed in self._transactions:
-            rows.unpack(packed)
         self._last = self._transactions[-1][0]
+        self._packed = [packed for _, packed in reversed(self._transactions)]
         self._transactions.clear()
-        self._statements = [(statement, changed) for statement, changed in rows.statements() if changed][::-1]
-        self.waiting = 0
-        self.moving = sum(len(rows) for _, rows in self._statements)
-        self.first_moving = min(rows.messages, default=None)
+        self.moving, self.waiting = self.waiting, 0
 
     def step(self, most: int) -> None:
-        """Move at most so many rows; with the last one, delete all that have moved from the journal."""
+        """Do as much as moving so many rows takes; with the last one, delete all that have moved from the journal."""
+        if self._packed:
+            self._unpack(_UNPACKED * most)
+        else:
+            self._write(most)
+
+    def _unpack(self, most: int) -> None:
+        rows = self._rows
+        while self._packed and most > 0:
+            most -= rows.unpack(self._packed.pop())
+        if not self._packed:
+            self._rows = PendingRows()
+            self._statements = [(statement, changed) for statement, changed in rows.statements() if changed][::-1]
+            self.moving = sum(len(rows) for _, rows in self._statements)
+            self.first_moving = min(rows.messages, default=None)
+
+    def _write(self, most: int) -> None:
         while most > 0 and self._statements:
             statement, rows = self._statements[-1]
             write_rows(self._connection, statement, rows[:most])
@@ -182,10 +200,9 @@ class Journal:
 
     def move_all(self) -> None:
         """Move all rows."""
-        if self.moving:
-            self.step(self.moving)
-        if self.waiting:
-            self.begin_move()
+        while self.moving or self.waiting:
+            if not self.moving:
+                self.begin_move()
             self.step(self.moving)
 
     def recover(self) -> None:
@@ -202,6 +219,8 @@ class Journal:
     def forget(self) -> None:
         """Forget what is remembered; `recover` must come before anything else."""
         self._transactions.clear()
+        self._packed.clear()
+        self._rows = PendingRows()
         self._statements.clear()
         self.waiting = self.moving = 0
         self.first_moving = None

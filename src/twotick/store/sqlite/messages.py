@@ -317,6 +317,8 @@ class MessageRepository:
             while box is not None and delivery.may_exceed_share(box, name, len(request.body), ledger.limits):
                 if self._tables.remembers and self._tables.work - before >= COUNT_WORK:
                     return True
+                if self._tables.moves_first():
+                    return True
                 ledger.count_some(box)
         return False
 
@@ -382,6 +384,8 @@ class MessageRepository:
         box = self._ledger.mailbox(request.member)
         if box is None or self._is_outdated(request):
             return effects
+        if box.delivered < box.recent_after and self._tables.moves_first():
+            return Unfinished(request, is_begun=False)
         return Unfinished(request, effects) if self._advance(box, request, request.seq, effects) else effects
 
     def _is_outdated(self, request: Acknowledge | Refuse) -> bool:
@@ -549,6 +553,8 @@ class MessageRepository:
             self._files.expire(request.time)
         if not tables.has_expired(request.time, request.since):  # which is asked every second, and mostly so
             return effects
+        if tables.moves_first():
+            return Unfinished(request, is_begun=False)
         count, left = 0, _WITHDRAWN_AT_ONCE
         for columns in self._over(request):
             count += 1

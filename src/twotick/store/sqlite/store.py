@@ -25,10 +25,19 @@ from twotick.store.port import (
     Together,
     Work,
 )
-from twotick.store.requests.members import ContinueRemoval, FindMembers, OpenDevice, OpenedDevice
-from twotick.store.requests.messages import Append, Effects, Fetched, Unfinished
+from twotick.store.requests.delayed import FindDue
+from twotick.store.requests.hooks import ListHooks
+from twotick.store.requests.members import ContinueRemoval, FindMember, FindMembers, OpenDevice, OpenedDevice
+from twotick.store.requests.messages import Acknowledge, Append, Effects, Expire, Fetched, MessageAction, Unfinished
 from twotick.store.requests.operating import ByOperator
-from twotick.store.requests.servers import FindDatabaseState, WhileNewest
+from twotick.store.requests.servers import (
+    ClaimGuest,
+    FindConnected,
+    FindDatabaseState,
+    FindFailures,
+    NoteFailure,
+    WhileNewest,
+)
 from twotick.store.rules.operators import check_act
 from twotick.store.sqlite.absence import AbsenceRepository
 from twotick.store.sqlite.accounts import AccountRepository
@@ -83,6 +92,10 @@ _LONG_WORK: Final = 256
 _BATCH_WORK: Final = 2048
 """The work after which `work_on` ends: what others ask meanwhile waits for it."""
 
+_WITHOUT_TABLES: Final = frozenset(
+    {Acknowledge, ClaimGuest, Expire, FindConnected, FindDue, FindFailures, FindMember, ListHooks, NoteFailure}
+)
+"""Requests that mostly read only tables whose rows are never in the journal: these do not wait for it."""
 
 _T = TypeVar("_T")
 
@@ -295,7 +308,10 @@ class SqliteStore:
         costs: list[int] = []
         first = before = tables.work
         for request in requests:
-            answer = self._handlers[type(request)](request)
+            if _reads_tables(request) and tables.moves_first():
+                answer = Unfinished(request, is_begun=False)
+            else:
+                answer = self._handlers[type(request)](request)
             answers.append(answer)
             tables.work += _REQUEST_WORK
             costs.append(tables.work - before)
@@ -433,6 +449,13 @@ class SqliteStore:
             with suppress(StoreError):  # what is in the journal is not lost
                 self._database.within(self._tables.flush)
         self._database.close()
+
+
+def _reads_tables(request: Request[Any]) -> bool:
+    """Tell whether a request most likely reads tables whose rows may be in the journal; others ask for that later."""
+    if type(request) is Append:
+        return request.action is not MessageAction.NONE
+    return type(request) not in _WITHOUT_TABLES
 
 
 def _no_state(_request: FindDatabaseState) -> None:

@@ -26,8 +26,17 @@ _BACKLOG: Final = 2048
 _FULL: Final = 4096
 """Rows in the journal from which on each transaction moves some. A read may have to wait until all are moved."""
 
-_STEP_ROWS: Final = 256
+_STEP_ROWS: Final = 128
 """Rows that one step moves, in about 1 ms: a request that arrives meanwhile waits for it."""
+
+_LEAST_ROWS: Final = 32
+"""Rows that a transaction moves at least, so that few of them write the same pages."""
+
+_READ_ROWS: Final = 512
+"""Rows in the journal that a request which reads the tables moves at once."""
+
+_MOST_MOVES: Final = 32
+"""The most transactions for which such requests wait while rows move: others may add rows meanwhile."""
 
 _INSTRUCTIONS: Final = 10_000
 """Instructions of SQLite's virtual machine that count as work."""
@@ -131,6 +140,7 @@ class Tables:
         self._moving_ids: set[tuple[int, bytes]] = set()
         self._moved_ids: set[tuple[int, bytes]] = set()  # in this transaction
         self._next_expiry = math.inf  # of messages that wait
+        self._moves = 0  # for which a request that reads has waited
 
     # Doors
 
@@ -320,19 +330,32 @@ class Tables:
             self.pending = PendingRows()
             # The rows of a long request move in transactions of their own: short requests have their turn between them.
             if not self.is_long and (self._journal.moving or self._journal.waiting > _FULL):
-                self.move_some(2 * rows)
+                self.move_some(max(rows + (rows >> 2), _LEAST_ROWS))  # more than it has added, and not all at once
 
-    def move_some(self, rows: int = 0) -> bool:
+    def move_some(self, rows: int = _STEP_ROWS) -> bool:
         """Move some rows from the journal to their tables: so many, or a step. Return whether there are more."""
         journal = self._journal
         if not journal.moving and journal.waiting:
             journal.begin_move()
             self._moving_ids, self._waiting_ids = self._waiting_ids, set()
         if journal.moving:
-            journal.step(max(rows, _STEP_ROWS))
+            journal.step(rows)
             if not journal.moving:
                 self._moving_ids = set()
         return bool(journal.moving or journal.waiting)
+
+    def moves_first(self) -> bool:
+        """Move some rows if so many are in the journal that a request which reads the tables would take long.
+
+        Returns:
+            Whether it did. The request is to try again in another transaction, between which others have their turn.
+        """
+        if self._journal.waiting + self._journal.moving <= _READ_ROWS or self._moves >= _MOST_MOVES:
+            self._moves = 0
+            return False
+        self._moves += 1
+        self.move_some(2 * _STEP_ROWS)
+        return True
 
     @property
     def first_moving(self) -> int | None:
