@@ -7,6 +7,9 @@ import re
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import twotick
 from tests.cli.commands import run
 from tests.cli.operating import Operator
 from tests.cli.test_serve_safety import certificate_of_days
@@ -349,6 +353,23 @@ def test_the_command_works_beside_a_server_and_without_one(tmp_path: Path, prepa
     wrong = [(each["part"], each["remedy"]) for each in found if each["level"] == "wrong"]
     assert wrong == [("database", "run twotick check, and restore a backup")]
     assert run("doctor", "--data", "/nonexistent").returncode == 0, "a server that never ran is no fault"
+
+
+def test_the_owner_of_the_data_cannot_read_the_program(tmp_path: Path, prepared: Path) -> None:
+    """The command imported what it needed as that user, which ended with a traceback."""
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    with tempfile.TemporaryDirectory() as folder:  # which only root can enter
+        program = Path(folder) / "program"
+        program.symlink_to(Path(twotick.__file__).parents[1])
+        data = tmp_path / "data"
+        shutil.copytree(prepared, data)
+        os.chown(data, 65534, 65534)
+        command = [sys.executable, "-m", "twotick", "doctor", "--data", str(data)]
+        environment = {**os.environ, "PYTHONPATH": str(program)}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "the owner of the data cannot read this program" in ended.stdout
 
 
 def test_root_looks_as_the_owner_of_the_data(tmp_path: Path, prepared: Path) -> None:

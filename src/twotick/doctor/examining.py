@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pwd
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,11 @@ def examine_server(config: Path | None, data: Path | None) -> list[Finding]:
     settings, wrong = examine(config, {"data": data})
     found = [problem("settings", "a setting is not valid", each) for each in wrong]
     with _eyes_of(settings) as owner:
+        try:
+            with Path(__file__).open("rb"):
+                pass
+        except PermissionError:  # what follows imports more of the program
+            return [*found, problem("server", "the owner of the data cannot read this program", sys.prefix)]
         found += _look_at_settings(settings, config, bool(wrong))
         folder = None if settings.memory or settings.database else settings.data
         # A server on PostgreSQL can be asked in the folder too.

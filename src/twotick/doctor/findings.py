@@ -24,6 +24,7 @@ PROBLEMS: Final[dict[str, tuple[Level, str]]] = {
         "start the server, which makes it; or name the folder with --data or --config",
     ),
     "the data are another user's": (_WRONG, "run the server and its commands as that user"),
+    "the owner of the data cannot read this program": (_WRONG, "install it where that user may read it, such as /opt"),
     "some data are another user's": (_WRONG, "a command ran as another user: give them back with chown -R"),
     "the data cannot be written": (_WRONG, "look whether the disk is mounted read-only, and whose the folder is"),
     "others can change the data": (_WRONG, "run chmod -R go-rwx on the folder: the server does not use it so"),
