@@ -26,9 +26,10 @@ def read_named(file: Path, most: int = _MOST) -> bytes:
 
 def read_named_with_mode(file: Path, most: int = _MOST) -> tuple[bytes, int]:
     """Return the content of a file and its permission bits; see `read_named`."""
-    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123 # a descriptor
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
         state = os.fstat(opened.fileno())
-        if not stat.S_ISREG(state.st_mode) and not os.path.samestat(state, os.stat(os.devnull)):  # noqa: PTH116
+        is_empty_device = os.path.samestat(state, Path(os.devnull).stat())  # by which people name no file
+        if not stat.S_ISREG(state.st_mode) and not is_empty_device:
             raise OSError(errno.EINVAL, "it is not a regular file", str(file))
         content = opened.read(most + 1)
     if len(content) > most:

@@ -111,7 +111,7 @@ class Archives:
             environment["TWOTICK_DATABASE"], place = str(self._database), []
         command = (sys.executable, "-P", "-m", "twotick", "user", "export", name, "-", *place)
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=-1, env=environment
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=asyncio.subprocess.PIPE, env=environment
         )
         try:
             async with asyncio.timeout(_LONGEST):
