@@ -18,18 +18,23 @@ _FILM = """async () => {
     canvas.width = canvas.height = 64;
     const draw = canvas.getContext("2d");
     const recorder = new MediaRecorder(canvas.captureStream(), { mimeType: "video/webm" });
-    const filmed = new Promise((resolve) => recorder.ondataavailable = ({ data }) => data.size && resolve(data));
+    const parts = [];
+    const filmed = new Promise((resolve) => recorder.onstop = resolve);
+    recorder.ondataavailable = ({ data }) => {
+        parts.push(data);
+        const size = parts.reduce((sum, part) => sum + part.size, 0);
+        if (size > 1000 && recorder.state === "recording") recorder.stop();  // the first part can be a single byte
+    };
     recorder.start(100);
     const painting = setInterval(() => {
         draw.fillStyle = `#${Math.random().toString(16).slice(2, 8)}`;
         draw.fillRect(0, 0, 64, 64);
     }, 20);
-    const film = await filmed;
-    recorder.stop();
+    await filmed;
     clearInterval(painting);
-    return [...new Uint8Array(await film.arrayBuffer())];
+    return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
 }"""
-"""Makes the beginning of a video."""
+"""Makes a short video."""
 
 _NOTHING_KEPT = """(name) => new Promise((resolve) => {
     indexedDB.open(name).onsuccess = ({ target: { result } }) => {
