@@ -17,20 +17,25 @@ _LONGEST_CHARACTER = 4
 """The most bytes of a character in UTF-8."""
 
 
-def read_in_characters(head: Head, came: bytes, most: int) -> Head | None:
+def read_in_characters(head: Head, data: bytes, begin: int, most: int) -> Head | None:
     """Read a SEND anew, as one whose Content-length counts characters.
 
     Args:
         head: its head.
-        came: all that came after the head in the same read, which is more than `head.size` bytes.
+        data: what came in the same read.
+        begin: where the head ends in it; more than `head.size` bytes follow.
         most: the longest body accepted, in bytes.
 
     Returns:
-        The head, which counts the bytes of `came`; None if Content-length does not count its characters.
+        The head, which counts all bytes that follow; None if Content-length does not count their characters.
     """
-    if head.verb is not Verb.SEND or b"id" in head.headers or not head.size < len(came) <= most:
+    size = len(data) - begin
+    if head.verb is not Verb.SEND or b"id" in head.headers or not head.size < size <= most:
         return None
-    if len(came) > _LONGEST_CHARACTER * head.size or not _is_text(came[head.size :]):
+    if size > _LONGEST_CHARACTER * head.size:  # looked at before the copy: each of many heads may have all the rest
+        return None
+    came = data[begin:]
+    if not _is_text(came[head.size :]):
         return None
     try:
         characters = len(came.decode())
@@ -38,8 +43,8 @@ def read_in_characters(head: Head, came: bytes, most: int) -> Head | None:
         return None
     if characters != head.size:
         return None
-    headers = {**head.headers, b"content-length": b"%d" % len(came)}
-    return Head(StartLine(Verb.SEND, head.name), headers, len(came), head.travels)
+    headers = {**head.headers, b"content-length": b"%d" % size}
+    return Head(StartLine(Verb.SEND, head.name), headers, size, head.travels)
 
 
 def _is_text(rest: bytes) -> bool:

@@ -227,7 +227,7 @@ class Parser:
         begin = position - head.size
         if begin < 0 or len(body) < head.size:  # a part of the body came earlier
             return False
-        whole = read_in_characters(head, data[begin:], self._cache.max_body)
+        whole = read_in_characters(head, data, begin, self._cache.max_body)
         if whole is None:
             return False
         frames[-1] = (whole, data[begin:])
