@@ -20,6 +20,7 @@ _FLAGS: Final = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features=PreloadTopChromeWebUI,PreloadTopChromeWebUILessNavigations,WebUIOmniboxPopup,SpareRendererForSitePerProcess,AndroidSpareRenderer",
     "--disable-dev-shm-usage",
     "--use-fake-device-for-media-stream",  # a microphone that beeps
 ]
