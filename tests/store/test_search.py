@@ -552,9 +552,9 @@ def test_before_may_be_any_number(asker: Asker, before: int):
 
 def test_messages_are_made_findable_a_few_at_a_time(asker: Asker):
     asker.store.apply([asker.append("alice", "bob", id=b"%d" % at, body=b"oats") for at in range(600)])
-    assert index(asker) == 35, "19 of them index, the others move rows out of the journal"
+    assert index(asker) == 39, "19 of them index, 4 merge the index, the others move rows out of the journal"
     asker.store.apply([asker.append("alice", "bob", id=b"x%d" % at, body=b"x " * (1 << 16)) for at in range(20)])
-    assert index(asker) == 12, "a step indexes fewer long messages"
+    assert index(asker) == 16, "a step indexes fewer long messages"
 
 
 def test_a_question_makes_findable_what_is_not_yet(asker: Asker):
@@ -593,6 +593,31 @@ def test_the_index_keeps_up_with_a_flood(tmp_path: Path, monkeypatch: pytest.Mon
     assert ids(asker, "bob", "rye") == [b"1-1"]
     assert asker.store.check() == []
     asker.store.close()
+
+
+def test_the_index_is_merged_in_small_steps(tmp_path: Path):
+    """SQLite would merge it in any transaction that adds to it, and now and then much at once."""
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    words = sqlite3.connect(tmp_path / "twotick.db")
+    segments: list[int] = []
+    for number in range(60):
+        bodies = [b"oats w%x w%x" % (number * 100 + at, at) for at in range(100)]
+        ids_of = [b"%d-%d" % (number, at) for at in range(100)]
+        asker.store.apply(
+            [asker.append("alice", "bob", id=each, body=body) for each, body in zip(ids_of, bodies, strict=True)]
+        )
+        index(asker)
+        segments += words.execute("SELECT count(DISTINCT segid) FROM word_0_idx").fetchone()
+    words.close()
+    assert max(segments) < 16  # from so many on, SQLite merges all of them at once
+    assert sum(map(len, pages(asker, "bob", "oats"))) == 6000
+    assert len(ids(asker, "bob", "w63")) == 60
+    asker.store.close()
+    (merges_itself,) = (
+        sqlite3.connect(tmp_path / "twotick.db").execute("SELECT v FROM word_0_config WHERE k = 'automerge'").fetchone()
+    )
+    assert merges_itself == 0
 
 
 def test_the_index_lasts(tmp_path: Path):

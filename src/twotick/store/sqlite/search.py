@@ -3,6 +3,7 @@
 Messages are indexed some time after they were stored, so that their senders do not wait for that.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import merge
@@ -236,7 +237,7 @@ class MessageSearch:
         self._words = words
         self._texts = texts
         self._reader = reader
-        self._is_cleaning_next = False
+        self._jobs = deque((self._clean, texts.index_some, words.merge_some))
         self._turns = 0
 
     def handlers(self) -> Handlers:
@@ -246,12 +247,14 @@ class MessageSearch:
     # The index
 
     def tidy(self) -> bool:
-        """Index some messages, or do a step of removing words, by turns. Return whether there is more to do."""
+        """Index some messages, merge some of the index, or do a step of removing words, by turns.
+
+        Returns:
+            Whether there is more to do.
+        """
         self._turns = 0
-        self._is_cleaning_next = not self._is_cleaning_next
-        if self._is_cleaning_next:
-            return self._clean() or self._texts.index_some()
-        return self._texts.index_some() or self._clean()
+        self._jobs.rotate(-1)
+        return any(job() for job in self._jobs)
 
     def keep_up(self, messages: int) -> None:
         """Do some of that also while there is no quiet moment, if it must not wait any longer.

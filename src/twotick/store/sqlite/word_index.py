@@ -6,6 +6,9 @@ The texts are not stored a second time. Each word has the key of the audience th
 To take a message out of an index, SQLite is told its text once more, and then hides it. The words themselves are gone
 only when all of that index was merged. So the index consists of parts, one for so many messages in a row that merging a
 part is soon done. `clean` merges a part in small steps. A part without texts is dropped.
+
+By itself, SQLite would merge at the end of any transaction that has added texts, for 40 ms now and then, and all who
+ask for something would wait. So it is told not to, and `merge_some` merges in small steps what `add` has added.
 """
 
 # ruff: noqa: S608 - names of tables are made from numbers of parts
@@ -23,8 +26,11 @@ PART = 1 << 16
 AT_ONCE = 128
 """The messages that `find` asks a part for at once."""
 
+_PAGES_AT_ONCE = 16
+"""Pages of 4 KiB that a step of merging what was added writes, more or less."""
+
 _PAGES = 64
-"""Pages of 4 KiB that a step of merging writes, more or less."""
+"""The same of a step of removing words."""
 
 
 class Cleaning(Enum):
@@ -47,6 +53,8 @@ class WordIndex:
 
     def __init__(self, execute: Callable[..., sqlite3.Cursor]):
         self._execute = execute
+        self._grown: set[int] = set()  # the parts to which texts were added, and that may have to be merged
+        self._merged_by_us: set[int] = set()  # the parts that SQLite does not merge by itself
 
     def add(self, texts: Iterable[tuple[int, IndexedText]]) -> None:
         """Let messages, given by number, be found by their texts; a text without words is not indexed."""
@@ -59,6 +67,10 @@ class WordIndex:
                     f"CREATE VIRTUAL TABLE word_{part} USING fts5 ("
                     "text, readers, content = '', columnsize = 0, tokenize = 'ascii')"
                 )
+            if part not in self._merged_by_us:
+                self._merged_by_us.add(part)
+                self._execute(f"INSERT INTO word_{part} (word_{part}, rank) VALUES ('automerge', 0)")
+            self._grown.add(part)
             for row in rows:
                 self._execute(f"INSERT INTO word_{part} (rowid, text, readers) VALUES (?, ?, ?)", row)
             self._execute("UPDATE word_part SET texts = texts + ? WHERE number = ?", (len(rows), part))
@@ -118,6 +130,15 @@ class WordIndex:
 
     def _parts(self, which: str, *parameters: int) -> list[int]:
         return [number for (number,) in self._execute(f"SELECT number FROM word_part {which}", parameters)]
+
+    def merge_some(self) -> bool:
+        """Merge a little of what was added. Return whether there is more to do."""
+        while self._grown:
+            part = next(iter(self._grown))
+            if self._merge(part, _PAGES_AT_ONCE):
+                return True
+            self._grown.discard(part)
+        return False
 
     def clean(self) -> Cleaning:
         """Do a step of removing the words of removed messages, from the part that has waited longest.
