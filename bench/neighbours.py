@@ -59,8 +59,8 @@ _PHRASE = b'"' + b" ".join([b"a"] * 20) + b'"'
 # The data
 
 
-def _prepare(folder: Path) -> dict[str, str]:
-    """Make the data of a server; return a token for a device of each member."""
+def _prepare(folder: Path, planted: int) -> dict[str, str]:
+    """Make the data of a server, with so many long messages; return a token for a device of each member."""
     store = SqliteStore(folder, StoreLimits())
     others = [f"m{number}" for number in range(_CROWD)]
     added = store.apply([AddMember(name, "", 0.0) for name in (*_NAMES, *others)])
@@ -85,7 +85,7 @@ def _prepare(folder: Path) -> dict[str, str]:
     for start in range(0, _WAITING, 1000):
         several = range(start, start + 1000)
         store.apply([message(others[each % _SENDERS], "much", f"w{each}", b"hello") for each in several])
-    for each in range(_PLANTED):
+    for each in range(planted):
         store.apply([message("mallory", "mallory", f"p{each}", b"a " * (30 << 10))])
     while store.tidy():
         pass
@@ -375,13 +375,15 @@ def measure(names: Sequence[str] = tuple(ATTACKS), seconds: float = SECONDS) -> 
     server_core, load_core = cores()
     measured: dict[str, Noticed] = {}
     with tempfile.TemporaryDirectory() as folder:
-        template = Path(folder) / "template"
         say("neighbours: preparing the data")
-        tokens = _prepare(template)
+        templates = {planted: Path(folder) / f"with-{planted}" for planted in (0, _PLANTED)}
+        tokens_of = {planted: _prepare(template, planted) for planted, template in templates.items()}
         for name in names:
             say(f"neighbours: {ATTACKS[name][0]}")
             data = Path(folder) / name
-            shutil.copytree(template, data)
+            planted = _PLANTED if name == "search" else 0
+            shutil.copytree(templates[planted], data)
+            tokens = tokens_of[planted]
             command = [sys.executable, "-m", "twotick", "serve", "--no-web", "--data", str(data)]
             program = Program(TWOTICK.name, partial(_with_port, command), TWOTICK.version)
             with running(program, server_core) as server, pinned(load_core):
