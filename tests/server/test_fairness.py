@@ -167,14 +167,12 @@ async def test_a_flood_of_short_messages_has_only_a_share_of_each_transaction(pl
     assert max(sum(transaction.costs) for transaction in place.store.transactions) < 512
 
 
-async def test_a_flood_has_less_of_each_transaction_while_others_ask_for_little(place: Place) -> None:
+async def test_who_asks_for_little_beside_a_flood_is_answered_at_once(place: Place) -> None:
     flood = [("mallory", message(MALLORY, "bob", number)) for number in range(600)]
     place.ask(*flood, ("alice", message(ALICE, "bob", 1)))
     names = await place.answered()
-    assert names.index("alice") < 30
-    crowds = [len(transaction.answers) for transaction in place.store.transactions]
-    assert sum(crowds) == 601
-    assert max(crowds) <= 34
+    assert names.index("alice") < 60
+    assert len(names) == 601
 
 
 async def test_users_share_a_transaction(place: Place) -> None:

@@ -6,27 +6,34 @@ ask for. A user that has asked for nothing for a while has saved nothing up: it 
 have paid. The requests of one user stay in their order.
 
 A transaction holds only a few milliseconds of one user's requests, also while no other user waits: one may come, and
-would wait for its end. It holds half as much if others ask for something now and then.
+would wait for its end. While others ask for little, who asks for much has half as much in a transaction, and rests
+between them (see resting.py).
 
 The cost of a request is known only afterwards, so a user is expected to go on as before. A request that is likely to be
 long has a transaction of its own, so no other request waits for its end.
 """
 
-from collections import deque
+import math
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, TypeAlias
 
+from twotick.server.resting import Rests
 from twotick.store import (
+    Acknowledge,
     Append,
     ClaimGuest,
+    Fetch,
     FindConnected,
     FindFailures,
     FindGuestRoom,
     FindMember,
     ListGuestRoomMembers,
     ListGuestRooms,
+    MarkRead,
     NoteFailure,
+    Refuse,
     Request,
     Together,
 )
@@ -41,17 +48,19 @@ _SHARE: Final = 256
 """The cost of the requests of one user in a transaction, as far as it can be expected."""
 
 _SHARE_BESIDE_OTHERS: Final = 128
-"""The same of one user who asks for much, while others ask for little: they wait for the end of the transaction. A user
-who is alone, or several who ask for much, need fewer transactions with more in each."""
-
-_REMEMBERED: Final = 64
-"""The transactions for which others count as there after the last of them has asked for something."""
+"""The same of a user who asks for much, while others ask for little."""
 
 _USUAL: Final = 5
 """The cost that is expected of a user's first request."""
 
 _FEW: Final = 64
 """So many requests are taken without a look at whose they are."""
+
+_FOLLOWS: Final = (Acknowledge, Fetch, MarkRead, Refuse)
+"""What a device asks for because something was sent to it."""
+
+_TIDYING: Final = "tidying"
+"""The user that stands for what the store does by itself."""
 
 _MOST_USERS: Final = 4096
 """The users that are remembered although none of their requests waits, while those of others do."""
@@ -64,14 +73,12 @@ class _User:
         waiting: its requests that wait, the next one first.
         paid: what it has paid.
         cost: what its last request has cost.
-        is_server: whether it is the server itself.
     """
 
-    __slots__ = ("cost", "is_server", "paid", "waiting")
+    __slots__ = ("cost", "paid", "waiting")
 
-    def __init__(self, paid: int, *, is_server: bool) -> None:
+    def __init__(self, paid: int) -> None:
         self.waiting: deque[Asked] = deque()
-        self.is_server = is_server
         self.paid = paid
         self.cost = _USUAL
 
@@ -83,53 +90,81 @@ class RequestQueue:
         self._arrived: list[Asked] = []  # no user has to wait for a turn yet
         self._users: dict[Hashable, _User] = {}
         self._least = 0  # that a user has paid whose request was next
-        self._beside = 0  # for how many transactions more others count as there
+        self._rests = Rests()
+        self._one_rests = False  # whether a user whose request has arrived has to rest
 
     def __bool__(self) -> bool:
         return bool(self._arrived) or bool(self._users)
 
-    def add(self, asked: list[Asked]) -> None:
-        """Let requests wait."""
-        self._arrived += asked
+    def add(self, asked: list[Asked], now: float) -> None:
+        """Let requests wait.
 
-    def take(self, most: int, *, short: bool = False) -> list[Asked]:
+        Args:
+            asked: the requests.
+            now: the time, in seconds on a clock that does not go back.
+        """
+        self._arrived += asked
+        for request, _ in asked:
+            user = user_of(request)
+            if not isinstance(request, _FOLLOWS) and not isinstance(user, type):
+                self._rests.asks(user, now)
+            self._one_rests = self._one_rests or self._rests.left(user, now) > 0
+
+    def rest(self, now: float) -> float:
+        """Return in how many seconds a request can be carried out: 0 for now, infinite if none waits."""
+        if self._arrived and not self._one_rests:
+            return 0.0
+        self._sort_by_user()
+        return min((self._rests.left(key, now) for key, user in self._users.items() if user.waiting), default=math.inf)
+
+    def tidied(self, seconds: float, now: float) -> None:
+        """Note how long tidying took. It has a share of the time as a user has."""
+        self._rests.used(_TIDYING, seconds, now)
+
+    def rest_of_tidying(self, now: float) -> float:
+        """Return in how many seconds to go on tidying."""
+        return self._rests.left(_TIDYING, now)
+
+    def take(self, most: int, now: float, *, short: bool = False, hurry: bool = False) -> list[Asked]:
         """Take the requests for the next transaction.
 
         Args:
             most: how many at most.
+            now: the time, in seconds.
             short: whether to take only requests that are not likely to be long.
+            hurry: whether no user rests.
 
         Returns:
             The requests; at least one if one waits that may be taken.
         """
-        if not self._users and len(self._arrived) <= min(most, _FEW):  # they fit, so no turns are needed
-            taken, self._arrived = self._arrived, []
+        if not self._users and not self._one_rests and len(self._arrived) <= min(most, _FEW):
+            taken, self._arrived = self._arrived, []  # they fit, so no turns are needed
             return taken
         self._sort_by_user()
-        return self._take_turns(most, short=short)
+        return self._take_turns(most, now, short=short, hurry=hurry)
 
     def _sort_by_user(self) -> None:
         for asked in self._arrived:
             self._user(asked).waiting.append(asked)
         self._arrived.clear()
+        self._one_rests = False
 
     def _user(self, asked: Asked) -> _User:
         key = user_of(asked[0])
         user = self._users.get(key)
         if user is None:
-            user = self._users[key] = _User(self._least, is_server=isinstance(key, type))
+            user = self._users[key] = _User(self._least)
         elif not user.waiting and user.paid < self._least:
             user.paid = self._least
         return user
 
-    def _take_turns(self, most: int, *, short: bool) -> list[Asked]:
+    def _take_turns(self, most: int, now: float, *, short: bool, hurry: bool) -> list[Asked]:
         taken: list[Asked] = []
-        share = self._share()
         # The number keeps those apart who have paid the same: first come, first served.
         order = [
-            (user.paid, number, user.paid + share, user)
-            for number, user in enumerate(self._users.values())
-            if user.waiting and not (short and user.cost >= _LONG)
+            (user.paid, number, user.paid + self._share(key, now), user)
+            for number, (key, user) in enumerate(self._users.items())
+            if user.waiting and not (short and user.cost >= _LONG) and (hurry or not self._rests.left(key, now))
         ]
         heapify(order)
         while order and len(taken) < most:
@@ -145,30 +180,31 @@ class RequestQueue:
                 heappush(order, (paid, number, end, user))
         return taken
 
-    def _share(self) -> int:
-        """Return the cost of the requests of one user in the next transaction."""
-        waiting = [len(user.waiting) for user in self._users.values() if user.waiting and not user.is_server]
-        if len(waiting) > 1:
-            self._beside = _REMEMBERED
-        elif self._beside:
-            self._beside -= 1
-        asks_alone = sum(count > _FEW for count in waiting) < 2
-        return _SHARE_BESIDE_OTHERS if self._beside and asks_alone else _SHARE
+    def _share(self, key: Hashable, now: float) -> int:
+        """Return the cost of the requests of a user in the next transaction."""
+        return _SHARE_BESIDE_OTHERS if self._rests.shortens(key, now) else _SHARE
 
-    def done(self, carried_out: list[Asked], costs: list[int], left: list[Asked]) -> None:
+    def done(self, carried_out: list[Asked], costs: list[int], left: list[Asked], *, used: float, now: float) -> None:
         """Let users pay for their requests, and let the other requests wait again.
 
         Args:
             carried_out: the requests that were carried out.
             costs: what each of them has cost.
             left: what is left of those that `take` has returned; they come before all others of their users.
+            used: the processor time that all of them took, in seconds.
+            now: the time, in seconds.
         """
-        if not (self._users or left):
-            return
+        costs_of: defaultdict[Hashable, int] = defaultdict(int)
+        turns = bool(self._users or left)
         for asked, cost in zip(carried_out, costs, strict=True):
-            user = self._user(asked)
-            user.paid += cost
-            user.cost = cost
+            costs_of[user_of(asked[0])] += cost
+            if turns:
+                user = self._user(asked)
+                user.paid += cost
+                user.cost = cost
+        each = used / max(sum(costs), 1)
+        for key, cost in costs_of.items():
+            self._rests.used(key, each * cost, now)
         for asked in reversed(left):
             self._user(asked).waiting.appendleft(asked)
         self._forget()

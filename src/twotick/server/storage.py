@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twotick.exchange import Histogram
 from twotick.server.asking import Asked, RequestQueue
@@ -30,6 +30,9 @@ _AFTER_FAILURE = 60.0
 """Seconds until the next step of tidying after one has failed."""
 
 _STOPPING = "the server stops"
+
+_LOOK: Final[list[Asked]] = []
+"""Stands for the question whether another process has changed the database."""
 
 
 class Storage:
@@ -82,7 +85,7 @@ class Storage:
 
     def look_for_changes(self) -> None:
         """Find out whether another process has changed the database."""
-        self._asked.put([])
+        self._asked.put(_LOOK)
 
     async def ask(self, request: Request[Answer]) -> Answer:
         """Carry out one request.
@@ -110,12 +113,12 @@ class Storage:
         more = True
         while more or turns:
             look = False
-            while more and (not (turns or look) or not self._asked.empty()):
-                asked = self._next()
+            while more and (((rest := turns.rest(time.monotonic())) and not look) or not self._asked.empty()):
+                asked = self._next(turns, rest)
                 more = asked is not None
-                look |= asked == []
-                turns.add(asked or [])
-            batch = turns.take(_BATCH, short=self._store.is_behind)
+                look |= asked is _LOOK
+                turns.add(asked or [], time.monotonic())
+            batch = turns.take(_BATCH, time.monotonic(), short=self._store.is_behind, hurry=not more)
             if batch:
                 self._carry_out(batch, turns, is_last=not more)
                 if len(batch) in _FEW and not turns:
@@ -134,9 +137,10 @@ class Storage:
             turns: takes those that are left.
             is_last: whether no part of a long request is to follow, since the server stops.
         """
-        began = time.monotonic()
+        began, used = time.monotonic(), time.thread_time()
         work = self._apply(batch)
-        self.commits.note(time.monotonic() - began)
+        ended = time.monotonic()
+        self.commits.note(ended - began)
         self._note_room()
         failures = [answer for answer in work.answers if isinstance(answer, StoreError)]
         if failures:
@@ -150,22 +154,36 @@ class Storage:
                 work.answers[-1] = StoreError(_STOPPING)
             else:
                 left.insert(0, (last.rest, batch[done - 1][1]))
-        turns.done(carried_out, work.costs, left)
+        turns.done(carried_out, work.costs, left, used=time.thread_time() - used, now=ended)
         self._loop.call_soon_threadsafe(self._answer, carried_out, work.answers)
 
     def _catch_up(self, turns: RequestQueue) -> None:
         """Tidy a little, while only long requests wait, which would leave more to tidy."""
         if self._tidy() == _AFTER_FAILURE:
-            self._carry_out(turns.take(_BATCH), turns, is_last=False)  # they are told what is wrong
+            self._carry_out(
+                turns.take(_BATCH, time.monotonic(), hurry=True), turns, is_last=False
+            )  # they are told what is wrong
 
-    def _next(self) -> list[Asked] | None:
-        """Take what was asked next; tidy the store while there is nothing."""
+    def _next(self, turns: RequestQueue, most: float) -> list[Asked] | None:
+        """Take what was asked next; tidy the store while there is nothing.
+
+        Args:
+            turns: the requests that wait already.
+            most: after so many seconds, return an empty list if nothing was asked.
+        """
+        end = time.monotonic() + most
         while True:
-            wait = 0.0 if self._store.has_backlog else max(0.0, self._next_tidying - time.monotonic())
+            now = time.monotonic()
+            tidying = now + turns.rest_of_tidying(now) if self._store.has_backlog else self._next_tidying
+            wait = max(0.0, min(tidying, end) - now)
             try:
                 return self._asked.get(timeout=wait) if wait else self._asked.get_nowait()
             except queue.Empty:
+                if now + wait >= end:
+                    return []
+                used = time.thread_time()
                 self._next_tidying = time.monotonic() + self._tidy()
+                turns.tidied(time.thread_time() - used, time.monotonic())
                 self._note_room()
 
     def _tidy(self) -> float:
