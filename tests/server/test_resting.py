@@ -143,18 +143,18 @@ def flooded(*beside: Request[object]) -> tuple[RequestQueue, float]:
 
 def test_the_requests_of_a_user_who_rests_wait_and_those_of_others_do_not() -> None:
     queue, now = flooded(message(ALICE, 0))
-    assert 0.05 < queue.rest(now) < 0.08
+    assert 0.05 < queue.rest(now, is_behind=False) < 0.08
     assert not queue.take(512, now)
     queue.add(asked(message(BOB, 0)), now)
-    assert queue.rest(now) == 0
+    assert queue.rest(now, is_behind=False) == 0
     assert [request.sender for request in serve(queue, now, 0.0) if isinstance(request, Append)] == [BOB]
-    now += queue.rest(now) + 0.001
+    now += queue.rest(now, is_behind=False) + 0.001
     assert {request.sender for request in serve(queue, now, 0.002) if isinstance(request, Append)} == {MALLORY}
 
 
 def test_a_flood_has_less_of_each_transaction_while_others_ask_for_little() -> None:
     queue, now = flooded(message(ALICE, 0))
-    assert len(serve(queue, now + queue.rest(now) + 0.001, 0.009)) <= 32
+    assert len(serve(queue, now + queue.rest(now, is_behind=False) + 0.001, 0.009)) <= 32
     queue, now = flooded()
     assert 50 <= len(serve(queue, now, 0.009)) <= 64
 
@@ -175,10 +175,24 @@ def test_tidying_rests_as_a_user_does() -> None:
     assert 0.005 < queue.rest_of_tidying(2.0) <= 0.016
 
 
+def test_long_requests_wait_while_tidying_rests_and_others_do_not() -> None:
+    queue = RequestQueue()
+    for turn in range(1000):
+        queue.tidied(0.002, turn * 0.002)
+    queue.add(asked(message(MALLORY, 0)), 2.0)
+    queue.done(queue.take(1, 2.0), [1000], asked(message(MALLORY, 1)), used=0.001, now=2.0)
+    queue.add(asked(message(ALICE, 0)), 2.0)
+    assert queue.rest(2.0, is_behind=True) == 0
+    serve(queue, 2.0, 0.0)
+    assert queue.rest(2.0, is_behind=False) == 0
+    queue.tidied(0.002, 2.0)
+    assert queue.rest(2.0, is_behind=True) == queue.rest_of_tidying(2.0) > 0
+
+
 def test_acknowledgements_and_logins_let_no_one_rest() -> None:
     """Who receives what a user sends is no other user that waits."""
     queue, now = flooded(Acknowledge(BOB, b"main", 1, 0.0), FindMember("alice"))
-    assert queue.rest(now) == 0
+    assert queue.rest(now, is_behind=False) == 0
     assert queue.take(512, now)
 
 
@@ -208,7 +222,7 @@ def test_every_request_is_carried_out_once_and_those_of_a_user_in_their_order(
         note(serve(queue, now, seconds))
         now += seconds + pause
     while queue:
-        rest = queue.rest(now)
+        rest = queue.rest(now, is_behind=False)
         assert 0 <= rest < 1  # it never waits for long, and never forever
         now += rest + 0.000_001
         note(serve(queue, now, 0.01))

@@ -110,12 +110,25 @@ class RequestQueue:
                 self._rests.asks(user, now)
             self._one_rests = self._one_rests or self._rests.left(user, now) > 0
 
-    def rest(self, now: float) -> float:
-        """Return in how many seconds a request can be carried out: 0 for now, infinite if none waits."""
+    def rest(self, now: float, *, is_behind: bool) -> float:
+        """Return in how many seconds there is something to do for those who wait: 0 for now, infinite if none waits.
+
+        Args:
+            now: the time, in seconds.
+            is_behind: whether requests that are likely to be long wait until the store has tidied.
+        """
         if self._arrived and not self._one_rests:
             return 0.0
         self._sort_by_user()
-        return min((self._rests.left(key, now) for key, user in self._users.items() if user.waiting), default=math.inf)
+        tidying = self.rest_of_tidying(now) if is_behind else 0.0
+        return min(
+            (
+                max(self._rests.left(key, now), tidying if user.cost >= _LONG else 0.0)
+                for key, user in self._users.items()
+                if user.waiting
+            ),
+            default=math.inf,
+        )
 
     def tidied(self, seconds: float, now: float) -> None:
         """Note how long tidying took. It has a share of the time as a user has."""

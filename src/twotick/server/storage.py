@@ -113,7 +113,7 @@ class Storage:
         more = True
         while more or turns:
             look = False
-            while more and (((rest := turns.rest(time.monotonic())) and not look) or not self._asked.empty()):
+            while more and (((rest := self._rest(turns)) and not look) or not self._asked.empty()):
                 asked = self._next(turns, rest)
                 more = asked is not None
                 look |= asked is _LOOK
@@ -159,10 +159,12 @@ class Storage:
 
     def _catch_up(self, turns: RequestQueue) -> None:
         """Tidy a little, while only long requests wait, which would leave more to tidy."""
-        if self._tidy() == _AFTER_FAILURE:
-            self._carry_out(
-                turns.take(_BATCH, time.monotonic(), hurry=True), turns, is_last=False
-            )  # they are told what is wrong
+        if self._tidy(turns) == _AFTER_FAILURE:
+            told = turns.take(_BATCH, time.monotonic(), hurry=True)  # what is wrong
+            self._carry_out(told, turns, is_last=False)
+
+    def _rest(self, turns: RequestQueue) -> float:
+        return turns.rest(time.monotonic(), is_behind=self._store.is_behind)
 
     def _next(self, turns: RequestQueue, most: float) -> list[Asked] | None:
         """Take what was asked next; tidy the store while there is nothing.
@@ -181,13 +183,12 @@ class Storage:
             except queue.Empty:
                 if now + wait >= end:
                     return []
-                used = time.thread_time()
-                self._next_tidying = time.monotonic() + self._tidy()
-                turns.tidied(time.thread_time() - used, time.monotonic())
+                self._next_tidying = time.monotonic() + self._tidy(turns)
                 self._note_room()
 
-    def _tidy(self) -> float:
+    def _tidy(self, turns: RequestQueue) -> float:
         """Tidy a little. Return after how many seconds to go on."""
+        began = time.thread_time()
         try:
             return 0.0 if self._store.tidy() else _IDLE
         except StoreError as error:
@@ -195,6 +196,8 @@ class Storage:
         except Exception as error:  # a defect must not end the thread, on which all requests wait
             context = {"message": "the store cannot be tidied", "exception": error}
             self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
+        finally:
+            turns.tidied(time.thread_time() - began, time.monotonic())
         return _AFTER_FAILURE
 
     def _apply(self, batch: list[Asked]) -> Work:
