@@ -70,6 +70,10 @@ class PostgresWordIndex:
         """Tell whether the index is undamaged; PostgreSQL has its own means to look at that (`pg_amcheck`)."""
         return True
 
+    def merge_some(self) -> bool:
+        """Do nothing: PostgreSQL merges what was added to its index by itself."""
+        return False
+
     def clean(self) -> Cleaning:
         """Do nothing: PostgreSQL removes the words of removed messages by itself (VACUUM)."""
         return Cleaning.NOTHING
