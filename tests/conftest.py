@@ -1,5 +1,6 @@
 """Servers to test against, how many examples Hypothesis tries, and an option for `make test`."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Generator
@@ -39,6 +40,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     config.hook.pytest_deselected(items=[item for item in items if not stays(item)])
     items[:] = filter(stays, items)
+
+
+def pytest_collection_finish() -> None:
+    """Let Python not look again and again for garbage among thousands of tests, which are there until the end."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -179,8 +179,12 @@ def test_a_message_about_nothing_new_updates_the_last_one(new_asker: AskerMaker)
 def test_the_oldest_slots_are_forgotten(new_asker: AskerMaker) -> None:
     asker = place(new_asker)
     add_bot(asker, "alerts", "Bob")
-    for number in range(1002):
-        asker.ask(to(asker, "Bob", id=b"m%d" % number, slot=b"s%d" % number, items=b"a", time=NOW + number))
+    asker.store.apply(
+        [
+            to(asker, "Bob", id=b"m%d" % number, slot=b"s%d" % number, items=b"a", time=NOW + number)
+            for number in range(1002)
+        ]
+    )
     for number, is_edit in ((0, False), (1001, True), (3, True)):
         done = asker.ask(to(asker, "Bob", id=b"e%d" % number, slot=b"s%d" % number, time=NOW + 2000))
         assert isinstance(done, Appended)
