@@ -76,6 +76,15 @@ def test_who_goes_away_is_soon_forgotten() -> None:
     assert flood(rests, MALLORY, since=FLOOD, until=FLOOD + 2)[MALLORY] > 1.3
 
 
+def test_no_one_rests_for_long() -> None:
+    """Also after a request that has taken very long, on a slow machine for example."""
+    rests = Rests()
+    for second in range(60):
+        rests.asks(ALICE, float(second))
+        rests.used(MALLORY, 10.0, float(second))
+        assert 0 < rests.left(MALLORY, float(second)) <= 0.5
+
+
 def test_little_is_remembered_however_many_users_there_are() -> None:
     rests = Rests()
     for user in range(100_000):

@@ -1,9 +1,10 @@
-"""How long users rest who ask much of the store while others ask for little (docs/protocol.md, rule 8.7).
+"""How long users rest who ask much of the store while others ask for little (docs/protocol.md, rule 8.6).
 
 Theory. A request of a user that asks for little would wait for what the store is doing for another user at that moment.
-Taking turns does not help: the other one has something to do all the time. So whoever has had more than its share of
+Taking turns does not help: the other one has something to do all the time. So a user who has had more than a share of
 the store's time rests, and the store is free most of the time. Nothing of this happens while all ask for much, or all
-for little, because then nothing is won.
+for little, because then nothing is won. What counts is processor time: waiting for the disk costs others little, since
+their requests join the next transaction.
 
 What a user has used is in a bucket that leaks. While it is full, the user has asked for much; while it is less than
 half full, for little. Acknowledgements do not count as asking for little: those to whom a user sends much send
@@ -22,6 +23,9 @@ _BURST: Final = 0.05
 
 _FULL: Final = _BURST * _PART
 """The seconds in which a full bucket is empty."""
+
+_LONGEST: Final = 0.5
+"""The seconds that a user rests at most, also after a request that has taken very long."""
 
 _BESIDE: Final = 0.5
 """The seconds for which a user who asks for little counts as there."""
@@ -52,7 +56,7 @@ class Rests:
 
     def used(self, user: Hashable, seconds: float, now: float) -> None:
         """Note how much of the store's time the requests of a user have used."""
-        self._empty[user] = min(max(self._empty.get(user, now), now), now + _FULL) + seconds * _PART
+        self._empty[user] = min(max(self._empty.get(user, now), now), now + _FULL) + min(seconds * _PART, _LONGEST)
         if len(self._empty) > _MOST_USERS:
             self._empty = {each: empty for each, empty in self._empty.items() if empty > now + _FULL / 2}
 
