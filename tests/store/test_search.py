@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.store.helpers import NOW, Asker
+from twotick.store import ListMembers
 from twotick.store.requests.messages import Append, EntryKind, Expire, LogEntry, MessageAction, Prune
 from twotick.store.requests.rooms import ChangeRoom
 from twotick.store.requests.search import SearchMessages, SearchPage
@@ -618,6 +619,26 @@ def test_the_index_is_merged_in_small_steps(tmp_path: Path):
         sqlite3.connect(tmp_path / "twotick.db").execute("SELECT v FROM word_0_config WHERE k = 'automerge'").fetchone()
     )
     assert merges_itself == 0
+
+
+def test_a_part_of_the_index_that_is_gone_is_not_merged(tmp_path: Path):
+    """Its last message was removed on a busy server before the part was merged."""
+    asker = Asker(tmp_path)
+    asker.add("alice", "bob")
+    asker.send("alice", "bob", id=b"m1", body=b"oats")
+    words = sqlite3.connect(tmp_path / "twotick.db")
+    while not words.execute("SELECT count(*) FROM word_part").fetchone()[0]:
+        assert asker.store.tidy()
+    change(asker, "alice", "bob", action=MessageAction.DELETE, about=b"m1", id=b"m2", body=b"")
+    while words.execute("SELECT count(*) FROM word_part").fetchone()[0]:  # there is no quiet moment
+        asker.store.apply([ListMembers()])
+    words.close()
+    index(asker)
+    asker.send("alice", "bob", id=b"m3", body=b"rye")
+    index(asker)
+    assert ids(asker, "bob", "rye") == [b"m3"]
+    assert asker.store.check() == []
+    asker.store.close()
 
 
 def test_the_index_lasts(tmp_path: Path):

@@ -8,7 +8,7 @@ only when all of that index was merged. So the index consists of parts, one for 
 part is soon done. `clean` merges a part in small steps. A part without texts is dropped.
 
 By itself, SQLite would merge at the end of any transaction that has added texts, for 40 ms now and then, and all who
-ask for something would wait. So it is told not to, and `merge_some` merges in small steps what `add` has added.
+ask for something would wait. So it is told not to, and `merge_some` merges in small steps what was written.
 """
 
 # ruff: noqa: S608 - names of tables are made from numbers of parts
@@ -53,8 +53,7 @@ class WordIndex:
 
     def __init__(self, execute: Callable[..., sqlite3.Cursor]):
         self._execute = execute
-        self._grown: set[int] = set()  # the parts to which texts were added, and that may have to be merged
-        self._merged_by_us: set[int] = set()  # the parts that SQLite does not merge by itself
+        self._grown: set[int] = set()  # the parts that were written and may have to be merged, if they are still there
 
     def add(self, texts: Iterable[tuple[int, IndexedText]]) -> None:
         """Let messages, given by number, be found by their texts; a text without words is not indexed."""
@@ -67,9 +66,8 @@ class WordIndex:
                     f"CREATE VIRTUAL TABLE word_{part} USING fts5 ("
                     "text, readers, content = '', columnsize = 0, tokenize = 'ascii')"
                 )
-            if part not in self._merged_by_us:
-                self._merged_by_us.add(part)
-                self._execute(f"INSERT INTO word_{part} (word_{part}, rank) VALUES ('automerge', 0)")
+            # Not only when it is made: parts of older databases merge by themselves.
+            self._execute(f"INSERT INTO word_{part} (word_{part}, rank) VALUES ('automerge', 0)")
             self._grown.add(part)
             for row in rows:
                 self._execute(f"INSERT INTO word_{part} (rowid, text, readers) VALUES (?, ?, ?)", row)
@@ -79,6 +77,7 @@ class WordIndex:
         """Stop finding a message by the text under which it was added."""
         if text.words:
             part = number // PART
+            self._grown.add(part)
             self._execute(
                 f"INSERT INTO word_{part} (word_{part}, rowid, text, readers) VALUES ('delete', ?, ?, ?)",
                 (number, text.words, text.readers),
@@ -132,10 +131,10 @@ class WordIndex:
         return [number for (number,) in self._execute(f"SELECT number FROM word_part {which}", parameters)]
 
     def merge_some(self) -> bool:
-        """Merge a little of what was added. Return whether there is more to do."""
+        """Merge a little of what was written. Return whether there is more to do."""
         while self._grown:
             part = next(iter(self._grown))
-            if self._merge(part, _PAGES_AT_ONCE):
+            if self._parts("WHERE number = ?", part) and self._merge(part, _PAGES_AT_ONCE):
                 return True
             self._grown.discard(part)
         return False
