@@ -70,6 +70,29 @@ async def test_users_are_not_told_what_is_for_the_operator(tmp_path: Path, capfd
     assert line["reason"] == "db1.example cannot be reached: check that PostgreSQL runs"
 
 
+class Behind(Failing):
+    """The same, with much to tidy."""
+
+    tries = 0
+
+    @property
+    def has_backlog(self) -> bool:
+        return True
+
+    def tidy(self) -> bool:
+        self.tries += 1
+        return super().tidy()
+
+
+async def test_what_cannot_be_tidied_is_not_tried_again_and_again(tmp_path: Path) -> None:
+    store = Behind(tmp_path, StoreLimits())
+    storage = Storage(store, lambda: None, lambda: None, lambda _: None)
+    for _ in range(50):
+        await storage.ask(ListMembers())
+    assert store.tries <= 2
+    await storage.close()
+
+
 class Defective(SqliteStore):
     """A store with a defect in what it does while no request waits."""
 

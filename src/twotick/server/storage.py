@@ -71,6 +71,7 @@ class Storage:
         self.commits = Histogram()
         self.is_full = False
         self._next_tidying = 0.0
+        self._cannot_tidy_now = False
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -176,7 +177,8 @@ class Storage:
         end = time.monotonic() + most
         while True:
             now = time.monotonic()
-            tidying = now + turns.rest_of_tidying(now) if self._store.has_backlog else self._next_tidying
+            is_urgent = self._store.has_backlog and not self._cannot_tidy_now
+            tidying = now + turns.rest_of_tidying(now) if is_urgent else self._next_tidying
             wait = max(0.0, min(tidying, end) - now)
             try:
                 return self._asked.get(timeout=wait) if wait else self._asked.get_nowait()
@@ -189,13 +191,17 @@ class Storage:
     def _tidy(self, turns: RequestQueue) -> float:
         """Tidy a little. Return after how many seconds to go on."""
         began = time.thread_time()
+        self._cannot_tidy_now = True
         try:
-            return 0.0 if self._store.tidy() else _IDLE
+            more = self._store.tidy()
         except StoreError as error:
             self._loop.call_soon_threadsafe(self._cannot_tidy, error)
         except Exception as error:  # a defect must not end the thread, on which all requests wait
             context = {"message": "the store cannot be tidied", "exception": error}
             self._loop.call_soon_threadsafe(self._loop.call_exception_handler, context)
+        else:
+            self._cannot_tidy_now = False
+            return 0.0 if more else _IDLE
         finally:
             turns.tidied(time.thread_time() - began, time.monotonic())
         return _AFTER_FAILURE

@@ -398,7 +398,7 @@ class SqliteStore:
     @property
     def has_backlog(self) -> bool:
         """See Store."""
-        return self._tables.has_backlog or self._database.must_erase
+        return (self._tables.has_backlog or self._database.must_erase) and not self.is_full
 
     def tidy(self) -> bool:
         """See Store. Moves rows from the journal to their tables, indexes messages, ends checkpoints, and erases."""
