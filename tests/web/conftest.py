@@ -20,7 +20,9 @@ _FLAGS: Final = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--disable-features=PreloadTopChromeWebUI,PreloadTopChromeWebUILessNavigations,WebUIOmniboxPopup,SpareRendererForSitePerProcess,AndroidSpareRenderer",
+    # No windows of its own interface, and no processes in advance.
+    "--disable-features=PreloadTopChromeWebUI,PreloadTopChromeWebUILessNavigations,WebUIOmniboxPopup,"
+    "SpareRendererForSitePerProcess,AndroidSpareRenderer",
     "--disable-dev-shm-usage",
     "--use-fake-device-for-media-stream",  # a microphone that beeps
 ]
