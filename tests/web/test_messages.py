@@ -168,3 +168,51 @@ async def test_a_guest_talks_and_a_wrong_password_is_explained(crowd: Crowd, nam
     await guest.page.reload()
     await guest.write("it is me again")
     await guest.expect_tick("it is me again", "read")
+
+
+_SWIFT_HANDS = """async (box) => {
+    const turn = () => new Promise((done) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = done;
+        port2.postMessage(null);
+    });
+    box.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowUp", bubbles: true, cancelable: true }));
+    await turn();
+    box.value = "second";
+    box.dispatchEvent(new InputEvent("input", { bubbles: true }));
+}"""
+"""Starts an edit, and types before the browser has drawn it."""
+
+
+async def test_what_is_typed_at_once_into_an_edit_stays(crowd: Crowd, names: list[str]) -> None:
+    alice = await crowd.person(names[0])
+    await alice.talk_to(names[0])
+    await alice.write("first")
+    await alice.expect_tick("first", "delivered")
+    box = alice.page.get_by_role("textbox", name="Message")
+    await box.evaluate(_SWIFT_HANDS)
+    await alice.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))")
+    await expect(box).to_have_value("second")
+    await box.press("Enter")
+    await alice.expect_message("second")
+
+
+async def test_an_edit_stays_in_its_conversation(crowd: Crowd, names: list[str]) -> None:
+    """Who edits a message and chooses another conversation finds there what they wrote there, and later their edit."""
+    alice = await crowd.person(names[0])
+    box = alice.page.get_by_role("textbox", name="Message")
+    await alice.talk_to(names[1])
+    await box.fill("for later")
+    await alice.talk_to(names[0])
+    await alice.write("first")
+    await alice.expect_tick("first", "delivered")
+    await box.press("ArrowUp")
+    await expect(box).to_have_value("first")
+    await box.press_sequentially(" of all")
+    await alice.choose(names[1])
+    await expect(alice.page.get_by_role("heading", name=names[1])).to_be_visible()
+    await expect(alice.page.get_by_text("Edit your message")).to_have_count(0)
+    await expect(box).to_have_value("for later")
+    await alice.choose(names[0])
+    await expect(alice.page.get_by_text("Edit your message")).to_be_visible()
+    await expect(box).to_have_value("first of all")

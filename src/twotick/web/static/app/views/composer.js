@@ -1,5 +1,5 @@
 /** The box in which the user writes messages. */
-import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { senderText } from "../model/messages.js";
 import { visible } from "../model/names.js";
 import { t, withTexts } from "../texts/index.js";
@@ -30,7 +30,8 @@ export function Composer({ app, conversation, mode, setMode }) {
   useEffect(() => {
     if (!touch && !app.state.window.mark) box.current?.focus();
   }, []);
-  useEffect(() => {
+  // Before the next key, which would otherwise be lost.
+  useLayoutEffect(() => {
     if (mode?.kind === "edit") setText(mode.text ?? mode.message.text);
     if (mode) box.current?.focus();
   }, [mode]);

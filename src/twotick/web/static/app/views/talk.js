@@ -22,12 +22,16 @@ const NEAR = 500;
 /** @param {{app: Controller}} given */
 export function Talk({ app }) {
   const conversation = app.current;
+  return conversation ? html`<${Conversation} key=${conversation.key} app=${app} conversation=${conversation} />`
+    : html`<section class="talk none"><p>${t("talk.none")}</p></section>`;
+}
+
+/** @param {{app: Controller, conversation: import("../model/types.js").Conversation}} given */
+function Conversation({ app, conversation }) {
   const [mode, setMode] = useState(/** @type {Mode} */ (null));
   const [dropping, setDropping] = useState(false);
-  const key = conversation?.key ?? "";
+  const { key } = conversation;
   app.compose = setMode;
-  useEffect(() => setMode(null), [key]);
-  if (!conversation) return html`<section class="talk none"><p>${t("talk.none")}</p></section>`;
   const { state } = app;
   const room = isRoomKey(key);
   const profile = state.profiles[key];
@@ -50,9 +54,9 @@ export function Talk({ app }) {
         <p class=${typing.length ? "typing" : ""} dir="auto">${about || "\u00a0"}</p></div>
       ${app.isMember && key !== "all" && html`<button class="icon-button" aria-label=${t("talk.details")} title=${t("talk.details")} onClick=${() => app.openDialog({ name: "details", conversation })}><${Icon} name="info" /></button>`}
     </div>
-    <${Messages} key=${key} app=${app} conversation=${conversation} compose=${setMode} />
+    <${Messages} app=${app} conversation=${conversation} compose=${setMode} />
     ${conversation.left ? html`<div class="left"><p>${t("talk.left")} <button class="link" onClick=${() => joinRoom(app, conversation.name)}>${t("talk.join")}</button></p></div>`
-      : html`<${Composer} key=${`compose-${key}`} app=${app} conversation=${conversation} mode=${mode} setMode=${setMode} />`}
+      : html`<${Composer} app=${app} conversation=${conversation} mode=${mode} setMode=${setMode} />`}
     ${dropping && html`<div class="drop-here">${t("talk.drop")}</div>`}
   </section>`;
 }
