@@ -1,5 +1,5 @@
 /** A conversation: its head, its messages and the composer. */
-import { Component, html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
+import { Component, html, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { isRoomKey } from "../model/conversations.js";
 import { guestUid, uidOf } from "../model/messages.js";
 import { visible } from "../model/names.js";
