@@ -6,7 +6,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias
 from unicodedata import category, normalize
 
 from twotick.store.rules.errors import NotAllowed
@@ -286,20 +286,30 @@ def indexed(
     """
     sender, recipient = sender.lower(), recipient.lower()
     if room is not None:
-        return IndexedText(_with_key(text, room_key(room), sender), "")
+        return IndexedText(_with_key(_words_in(text), room_key(room), sender), "")
     if recipient == b"all":
-        return IndexedText(_with_key(text, TO_ALL, sender), " ".join(map(reader_word, readers)))
-    words = " ".join(_with_key(own, member_key(reader), sender, recipient) for reader, own in readers.items())
+        return IndexedText(_with_key(_words_in(text), TO_ALL, sender), " ".join(map(reader_word, readers)))
+    words_in = {each: _words_in(each) for each in {*readers.values()}}  # all members mostly have the same text
+    words = " ".join(_with_key(words_in[own], member_key(reader), sender, recipient) for reader, own in readers.items())
     return IndexedText(words.strip(), "")
 
 
-def _with_key(text: tuple[str, str], key: str, sender: bytes, recipient: bytes = b"") -> str:
+_Words: TypeAlias = tuple[list[str], list[str] | None] | None
+"""The words of a body, and those of the name of a file, if there is one; None for a message that is not found."""
+
+
+def _words_in(text: tuple[str, str]) -> _Words:
     body, file = text
-    if not body and not file:
+    return (words_of(body), words_of(file) if file else None) if body or file else None
+
+
+def _with_key(words_in: _Words, key: str, sender: bytes, recipient: bytes = b"") -> str:
+    if words_in is None:
         return ""
-    words = [f"{key}x{word}" for word in words_of(body)]
-    if file:
-        words += [_FILE_NAME, *(f"{key}x{word}" for word in words_of(file)), f"{key}f"]
+    body, file = words_in
+    words = [f"{key}x{word}" for word in body]
+    if file is not None:
+        words += [_FILE_NAME, *(f"{key}x{word}" for word in file), f"{key}f"]
     words.append(f"{key}u{sender.decode(errors='replace')}")
     if recipient:
         words.append(f"{key}v{recipient.decode(errors='replace')}")
