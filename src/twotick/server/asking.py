@@ -59,6 +59,10 @@ _FEW: Final = 64
 _FOLLOWS: Final = (Acknowledge, Fetch, MarkRead, Refuse)
 """What a device asks for because something was sent to it."""
 
+_OF_ADDRESS_OR_SERVER: Final = (FindMember, ClaimGuest, FindConnected, FindFailures, NoteFailure)
+_OF_ADDRESS: Final = (FindGuestRoom, ListGuestRooms, ListGuestRoomMembers)
+"""What guests ask for, or the server by itself."""
+
 _TIDYING: Final = "tidying"
 """The user that stands for what the store does by itself."""
 
@@ -87,7 +91,7 @@ class RequestQueue:
     """The requests that wait for the store."""
 
     def __init__(self) -> None:
-        self._arrived: list[Asked] = []  # no user has to wait for a turn yet
+        self._arrived: list[tuple[Hashable, Asked]] = []  # with their users; none has to wait for a turn yet
         self._users: dict[Hashable, _User] = {}
         self._least = 0  # that a user has paid whose request was next
         self._rests = Rests()
@@ -103,12 +107,16 @@ class RequestQueue:
             asked: the requests.
             now: the time, in seconds on a clock that does not go back.
         """
-        self._arrived += asked
-        for request, _ in asked:
-            user = user_of(request)
-            if not isinstance(request, _FOLLOWS) and not isinstance(user, type):
-                self._rests.asks(user, now)
-            self._one_rests = self._one_rests or self._rests.left(user, now) > 0
+        rests = self._rests
+        users: dict[Hashable, bool] = {}  # whether they ask for something by themselves
+        for each in asked:
+            user = user_of(each[0])
+            self._arrived.append((user, each))
+            users[user] = users.get(user, False) or not isinstance(each[0], _FOLLOWS)
+        for user, asks in users.items():
+            if asks and not isinstance(user, type):
+                rests.asks(user, now)
+            self._one_rests = self._one_rests or rests.left(user, now) > 0
 
     def rest(self, now: float, *, is_behind: bool) -> float:
         """Return in how many seconds there is something to do for those who wait: 0 for now, infinite if none waits.
@@ -151,19 +159,19 @@ class RequestQueue:
             The requests; at least one if one waits that may be taken.
         """
         if not self._users and not self._one_rests and len(self._arrived) <= min(most, _FEW):
-            taken, self._arrived = self._arrived, []  # they fit, so no turns are needed
+            taken = [asked for _, asked in self._arrived]  # they fit, so no turns are needed
+            self._arrived.clear()
             return taken
         self._sort_by_user()
         return self._take_turns(most, now, short=short, hurry=hurry)
 
     def _sort_by_user(self) -> None:
-        for asked in self._arrived:
-            self._user(asked).waiting.append(asked)
+        for key, asked in self._arrived:
+            self._user(key).waiting.append(asked)
         self._arrived.clear()
         self._one_rests = False
 
-    def _user(self, asked: Asked) -> _User:
-        key = user_of(asked[0])
+    def _user(self, key: Hashable) -> _User:
         user = self._users.get(key)
         if user is None:
             user = self._users[key] = _User(self._least)
@@ -210,16 +218,17 @@ class RequestQueue:
         costs_of: defaultdict[Hashable, int] = defaultdict(int)
         turns = bool(self._users or left)
         for asked, cost in zip(carried_out, costs, strict=True):
-            costs_of[user_of(asked[0])] += cost
+            key = user_of(asked[0])
+            costs_of[key] += cost
             if turns:
-                user = self._user(asked)
+                user = self._user(key)
                 user.paid += cost
                 user.cost = cost
         each = used / max(sum(costs), 1)
         for key, cost in costs_of.items():
             self._rests.used(key, each * cost, now)
         for asked in reversed(left):
-            self._user(asked).waiting.appendleft(asked)
+            self._user(user_of(asked[0])).waiting.appendleft(asked)
         self._forget()
 
     def _forget(self) -> None:
@@ -237,13 +246,13 @@ def user_of(request: Request[Any]) -> Hashable:
 
     All guests of one address are one user, since a new name costs nothing.
     """
+    if isinstance(request, Append):  # which most are
+        return request.network if request.sender is None else request.sender
     if isinstance(request, Together):
         return user_of(request.requests[0])
-    if isinstance(request, Append):
-        return request.network if request.sender is None else request.sender
-    if isinstance(request, FindMember | ClaimGuest | FindConnected | FindFailures | NoteFailure):
+    if isinstance(request, _OF_ADDRESS_OR_SERVER):
         return request.network or type(request)
-    if isinstance(request, FindGuestRoom | ListGuestRooms | ListGuestRoomMembers):
+    if isinstance(request, _OF_ADDRESS):
         return request.network
     member: int | None = getattr(request, "member", None)
     return type(request) if member is None else member

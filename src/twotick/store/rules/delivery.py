@@ -433,7 +433,7 @@ def readers_of(sender: int | None, to: Recipients) -> bytes:
     readers = {box.number for box in to.boxes}
     if sender is not None:
         readers.add(sender)
-    return b" ".join(b"%d" % reader for reader in readers)
+    return " ".join(map(str, readers)).encode()
 
 
 def not_connected(recipient: bytes) -> str:
