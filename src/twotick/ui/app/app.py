@@ -27,6 +27,7 @@ from twotick.ui.app.session.member import MemberSession
 from twotick.ui.app.session.notifications import NOTIFY, Notify, notify, should_notify
 from twotick.ui.app.storage.choices import Choices
 from twotick.ui.app.themes import NAMES, THEMES, of_sixteen
+from twotick.ui.app.typing_ahead import TypingAhead
 from twotick.ui.known_names import data_folder, folder_of, remember_names
 from twotick.ui.text import for_screen
 from twotick.ui.texts import SYSTEM, t, use_language
@@ -110,6 +111,7 @@ class TwotickApp(App[None]):
         few = self.console.color_system == "standard"
         for theme in THEMES:
             self.register_theme(of_sixteen(theme) if few else theme)
+        self._typing_ahead = TypingAhead(self, super().on_event)
         self._choices = Choices((options.folder or data_folder()) / "choices.json")
         use_language(self._choices.get("language", options.language))
         chosen = self._choices.get("theme", options.theme)
@@ -127,6 +129,7 @@ class TwotickApp(App[None]):
     def on_mount(self) -> None:
         """Show the first screen."""
         self.start()
+        self.run_worker(self._typing_ahead.run(), group="keys")
         self.set_interval(_REMEMBER, self._remember_names)
 
     def start(self) -> None:
@@ -378,10 +381,13 @@ class TwotickApp(App[None]):
             self._start_guest(start.name, start.server)
 
     async def on_event(self, event: events.Event) -> None:
-        """Record the user's activity."""
+        """Record the user's activity, and let keys wait for those before them."""
         if self._main is not None and isinstance(event, events.Key | events.Paste | events.MouseDown):
             self._main.acted()
-        await super().on_event(event)
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            self._typing_ahead.add(event)
+        else:
+            await super().on_event(event)
 
     # The command palette
 
