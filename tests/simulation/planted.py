@@ -28,6 +28,7 @@ from twotick.store.sqlite.messages import MessageRepository
 from twotick.store.sqlite.pins import PinRepository
 from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.removal import RemovalRepository
+from twotick.store.sqlite.retention import RetentionRepository
 from twotick.store.sqlite.tables import Tables
 from twotick.store.sqlite.threads import ThreadRepository
 from twotick.wire import Parser
@@ -275,16 +276,16 @@ def _two_machines_share_a_token() -> None:
 
 def _young_messages_are_removed() -> None:
     def prune(pruned: Any) -> Any:
-        def prune(repository: MessageRepository, request: Prune) -> bool:
+        def prune(repository: RetentionRepository, request: Prune) -> bool:
             return pruned(repository, replace(request, age=request.age / 4))
 
         return prune
 
-    _replace(MessageRepository, "_prune", prune)
+    _replace(RetentionRepository, "_prune", prune)
 
 
 def _old_messages_stay() -> None:
-    _replace(MessageRepository, "_prune_message", lambda _: lambda *args, **options: 0)
+    _replace(RetentionRepository, "_prune_message", lambda _: lambda *args, **options: 0)
 
 
 def _removed_members_are_waited_for() -> None:

@@ -29,7 +29,7 @@ class Cache:
         room_names: the numbers of the rooms that names in lower case mean to members, by name and member.
         hashes: the hashes of files that are being uploaded, by number.
         next_message: the number of the next message; 0 if it must be looked up.
-        retention_bound: the bound of the round of retention that is under way; None for none (see messages.py).
+        retention_bound: the bound of the round of retention that is under way; None for none (see retention.py).
     """
 
     def __init__(self) -> None:

@@ -64,6 +64,7 @@ from twotick.store.sqlite.reading import LogReader
 from twotick.store.sqlite.removal import RemovalRepository
 from twotick.store.sqlite.reports import ReportRepository
 from twotick.store.sqlite.reserve import Reserve, adds, reads
+from twotick.store.sqlite.retention import RetentionRepository
 from twotick.store.sqlite.rooms import RoomRepository
 from twotick.store.sqlite.schema import store_error
 from twotick.store.sqlite.search import IndexedTexts, MessageSearch
@@ -156,8 +157,6 @@ class SqliteStore:
         guest_rooms = GuestRoomRepository(ledger, rooms)
         self._messages = MessageRepository(
             *(ledger, rooms, edits, files, threads, pins, forwards),
-            presence=presence,
-            times=times,
             slots=slots,
             guest_rooms=guest_rooms,
         )
@@ -165,6 +164,7 @@ class SqliteStore:
         tables.on_withdrawal.append(texts.withdraw)
         self._handlers: Handlers = {
             **self._messages.handlers(),
+            **RetentionRepository(ledger, files, presence, times).handlers(),
             **reader.handlers(),
             **accounts.handlers(),
             **HookRepository(tables, accounts).handlers(),
