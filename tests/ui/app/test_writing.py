@@ -159,3 +159,38 @@ async def test_what_is_typed_is_kept_before_it_is_shown(alice: AppUser, session:
     composer.replace("oh", (0, 0), (0, 1))
     assert session.all.open("#team").draft == "oh"
     await alice.sees("oh")
+
+
+async def test_what_a_message_is_edited_to_is_no_command_and_the_draft_stays(
+    alice: AppUser, session: FakeSession
+) -> None:
+    await alice.type("left", "escape", "escape", "e")
+    await alice.sees("Editing: I do")
+    await alice.press("ctrl+u")
+    await alice.type("/me waves", "enter")
+    await asks(alice, session, "edit", "t2", "/me waves")
+    await alice.sees_no("Editing")
+    assert (alice.app.screen.query_one(Composer).text, session.all.open("#team").draft) == ("left", "left")
+    await alice.press("escape", "escape", "e")
+    await alice.sees("Editing")
+    await alice.press("ctrl+u")
+    await alice.type("/help", "enter")
+    await asks(alice, session, "edit", "t2", "/help")
+    await alice.finds(lambda: alice.app.screen.query_one(Composer).text == "left")
+    await alice.press("end", "ctrl+u")
+    await alice.type("/hel")
+    await alice.sees("/help  Help")
+
+
+async def test_a_quote_does_not_become_part_of_an_edit(alice: AppUser, session: FakeSession) -> None:
+    session.its_unforwardable = "it is too old"
+    await alice.type("left", "escape", "escape", "e")
+    await alice.sees("Editing: I do")
+    await alice.press("ctrl+p")
+    await alice.type("Forward", "enter")
+    await alice.sees("Forward to")
+    await alice.type("team", "enter")
+    await alice.sees("Only quoted")
+    await alice.sees_no("Editing")
+    await alice.press("enter")
+    await asks(alice, session, "send", "#team", "left\n> alice: I do")

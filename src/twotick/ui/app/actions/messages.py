@@ -186,9 +186,16 @@ class MessageActions:
 
     def _quote(self, message: LocalMessage) -> None:
         """Quote a message in the composer, where the user can add something before sending it."""
+        self._stop_editing()
         composer = self._screen.composer
         quoted = "\n".join(f"> {line}" for line in f"{message.sender}: {said(message)}".splitlines())
         composer.text = f"{composer.text}\n{quoted}\n".lstrip("\n")
+
+    def _stop_editing(self) -> None:
+        """End an edit in progress, so that what is put into the composer does not become part of it."""
+        mode = self._screen.mode
+        if mode is not None and mode.kind == "edit":
+            self._screen.end_mode()
 
     async def pin(self) -> None:
         """Pin a message for all in the conversation, or unpin it."""
@@ -270,6 +277,7 @@ class MessageActions:
                 self._screen.say(t("Too late: the message is on its way."), problem=True)
                 return
             self._screen.say(t("The message is not sent."))
+            self._stop_editing()
             if not self._screen.composer.text:
                 self._screen.composer.text = message.text
             self._screen.write()

@@ -419,11 +419,17 @@ class MainScreen(ActionScreen):
 
     # Writing
 
+    @property
+    def _editing(self) -> bool:
+        """Whether the composer has the text of a message that was sent."""
+        return self.mode is not None and self.mode.kind == "edit"
+
     def start_mode(self, mode: ComposerMode) -> None:
         """Start a reply or an edit."""
         self.end_mode()
         self.mode = mode
         if mode.kind == "edit":
+            self.composer.commands = []
             self.composer.set_text(mode.message.text)
         self._mode_line.display = True
         self._mode_line.show(lambda width: mode_line(mode, self._conversations.profiles, width))
@@ -433,6 +439,7 @@ class MainScreen(ActionScreen):
         """End the reply or edit in progress."""
         ended, self.mode = self.mode, None
         if ended is not None and ended.kind == "edit" and self.shown is not None:
+            self._name_commands()
             self.composer.set_text(self.shown.draft)
         self._mode_line.display = False
 
@@ -450,8 +457,7 @@ class MainScreen(ActionScreen):
     def _keep_draft(self) -> None:
         """Store what is in the composer, so that what is shown there is kept if the app is killed."""
         shown, text = self.shown, self.composer.text
-        editing = self.mode is not None and self.mode.kind == "edit"
-        if shown is not None and not editing and text != shown.draft:
+        if shown is not None and not self._editing and text != shown.draft:
             self._save_draft(shown, text)
 
     def _save_draft(self, conversation: LocalConversation, text: str) -> None:
@@ -468,6 +474,9 @@ class MainScreen(ActionScreen):
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
         text = event.text.rstrip("\n")
+        if self._editing:
+            self.send(text)  # whatever it begins with: it replaces a text that is shown as it is
+            return
         if text.startswith("/") and not text.startswith("//"):
             self._submit_command(text[1:])
             return
