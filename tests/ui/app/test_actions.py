@@ -15,6 +15,7 @@ from tests.ui.app.fake_session import ALL, FakeSession, showing
 from tests.ui.app.users import AppUser, app_user, guest
 from twotick.client import State
 from twotick.client.member.results import RecipientState
+from twotick.ui.app import AppOptions, TwotickApp
 from twotick.ui.app.actions.details import DetailsActions
 from twotick.ui.app.actions.table import Actions
 from twotick.ui.app.alt_keys import recognise
@@ -25,6 +26,7 @@ from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.screens.main import MainScreen
 from twotick.ui.app.session.base import SearchHit, SearchResults
 from twotick.ui.app.session.permissions import Permission
+from twotick.ui.app.typing_ahead import TypingAhead
 from twotick.ui.app.widgets.message_list import MessageList
 
 DOWN = "\u2193"
@@ -70,7 +72,8 @@ async def asks(alice: AppUser, session: FakeSession, *what: Any) -> None:
 
 
 def test_every_command_has_an_action_and_unique_words_and_keys() -> None:
-    screen = MainScreen(FakeSession())
+    app = TwotickApp(AppOptions("chat.lan"))
+    screen = MainScreen(FakeSession(), TypingAhead(app, app.on_event))
     assert set(Actions(screen, DetailsActions(screen)).by_word) == {each.word for each in COMMANDS + ON_MESSAGES}
     words = [each.word for each in COMMANDS + ON_MESSAGES]
     assert len(set(words)) == len(words)

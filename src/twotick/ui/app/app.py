@@ -273,7 +273,7 @@ class TwotickApp(App[None]):
 
     def _show_main(self) -> None:
         assert self._session is not None
-        self._main = MainScreen(self._session, self._options.first or None)
+        self._main = MainScreen(self._session, self._typing_ahead, self._options.first or None)
         self._main.messages.formatted = self._choices.get("formatting", self._options.formatting)
         self._main.show_panes(
             listed=self._choices.get("list", setting=True), details=self._choices.get("details", setting=False)

@@ -16,6 +16,9 @@ from textual.widgets import Input, TextArea
 _PATIENCE = 10.0
 """Seconds after which a key no longer waits for the effect of those before it."""
 
+_CANCELLING = ("escape", "ctrl+q")
+"""The keys that end the wait for an answer of the server."""
+
 _ROUNDS = 20
 """How often it is looked whether there is something left to do, such as in a screen that shows new messages."""
 
@@ -33,10 +36,45 @@ class TypingAhead:
         self._hand_on = hand_on
         # It is as long as what a terminal has sent, which Textual has in memory anyway.
         self._typed: asyncio.Queue[events.Key | events.Paste] = asyncio.Queue()
+        self._free = asyncio.Event()
+        self._free.set()
+        self._cancel: Callable[[], object] = lambda: None
+        self._dropped = 0  # how often what was typed was dropped
 
     def add(self, event: events.Key | events.Paste) -> None:
         """Add a key or a pasted text."""
-        self._typed.put_nowait(event)
+        if self._free.is_set() or not isinstance(event, events.Key) or event.key not in _CANCELLING:
+            self._typed.put_nowait(event)
+            return
+        self._drop()
+        self._free.set()
+        self._cancel()
+        if event.key != "escape":
+            self._typed.put_nowait(event)
+
+    def hold(self, cancel: Callable[[], object]) -> None:
+        """Hold what is typed: it is for what the server's answer will show.
+
+        Args:
+            cancel: ends the wait for the answer, if the user presses Esc or wants to quit.
+        """
+        self._cancel = cancel
+        self._free.clear()
+
+    def release(self, *, shown: bool) -> None:
+        """Hand on what was held.
+
+        Args:
+            shown: whether there is an answer to show. Otherwise what was typed for it is dropped.
+        """
+        if not shown and not self._free.is_set():
+            self._drop()
+        self._free.set()
+
+    def _drop(self) -> None:
+        self._dropped += 1
+        while not self._typed.empty():
+            self._typed.get_nowait()
 
     async def run(self) -> None:
         """Hand on what is typed, until cancelled."""
@@ -44,13 +82,23 @@ class TypingAhead:
         while True:
             event = await self._typed.get()
             if not (_is_text(before) and _is_text(event) and isinstance(self._app.focused, TextArea | Input)):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_PATIENCE):
-                        await self._settled()
+                dropped = self._dropped
+                await self._settled()
+                while not self._free.is_set():
+                    await self._free.wait()
+                    await self._settled()
+                if dropped != self._dropped:
+                    continue
             await self._hand_on(event)
             before = event
 
     async def _settled(self) -> None:
+        """Wait until keys have had their effect, as far as it needs no answer of the server."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._all_idle()
+
+    async def _all_idle(self) -> None:
         """Wait until all widgets that a key can reach have handled what they were sent, and the focus stays."""
         app = self._app
         before = None

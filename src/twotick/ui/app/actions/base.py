@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from textual.app import App
 from textual.message import Message as TextualMessage
 from textual.screen import ModalScreen, Screen
+from textual.worker import get_current_worker  # pyright: ignore[reportUnknownVariableType]
 
 from twotick.client import TwotickError
 from twotick.client.trust.tokens import Credential
@@ -16,6 +17,7 @@ from twotick.ui.app.model.conversations import LocalConversation
 from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.permissions import Permission
+from twotick.ui.app.typing_ahead import TypingAhead
 from twotick.ui.app.widgets.composer import CompletionList, Composer
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
@@ -25,6 +27,9 @@ from twotick.ui.texts import t
 
 _TIMEOUT = 20.0
 """Seconds after which an action stops waiting for an answer of the server."""
+
+_SOON = 0.3
+"""Seconds after which the user is told that an answer of the server is waited for."""
 
 _RECENT = 100
 """Messages among which an action looks for one that it is allowed for."""
@@ -37,9 +42,12 @@ class ActionScreen(Screen[None]):
 
     Args:
         session: the session of the user.
+        typing_ahead: holds what is typed while the server is asked.
 
     Attributes:
         session: the session of the user.
+        typing_ahead: holds what is typed while the server is asked.
+        waiting: whether an answer of the server takes so long that the user should know.
         shown: the conversation that is shown; None if there is none.
         mode: the reply or edit in progress; None if there is none.
         messages: the list of messages.
@@ -62,9 +70,11 @@ class ActionScreen(Screen[None]):
             super().__init__()
             self.login = login
 
-    def __init__(self, session: ChatSession) -> None:
+    def __init__(self, session: ChatSession, typing_ahead: TypingAhead) -> None:
         super().__init__()
         self.session = session
+        self.typing_ahead = typing_ahead
+        self.waiting = False
         self.shown: LocalConversation | None = None
         self.mode: ComposerMode | None = None
         self.messages = MessageList(session.conversations)
@@ -114,6 +124,10 @@ class ActionScreen(Screen[None]):
         """Move the focus to the composer at once."""
 
     @abstractmethod
+    def update_status(self) -> None:
+        """Show the status of the connection."""
+
+    @abstractmethod
     def set_status(self, status: str) -> None:
         """Set the user's presence to `here`, `away` or `hidden`."""
 
@@ -141,7 +155,29 @@ class ActionScreen(Screen[None]):
             self.say(t("The server did not answer: there is no connection. Try again later."), problem=True)
 
     async def ask_server(self, request: Awaitable[Answer]) -> Answer | None:
-        """Return the answer to a request. Show the error and return None if it fails or takes too long."""
+        """Return the answer to a request. Show the error and return None if it fails or takes too long.
+
+        What the user types meanwhile is for what the answer shows. If there is no answer, it is dropped. Esc cancels
+        the worker that asks.
+        """
+        keys, answer = self.typing_ahead, None
+        keys.hold(get_current_worker().cancel)
+        slow = self.set_timer(_SOON, self._is_slow)
+        try:
+            answer = await self.ask_beside(request)
+            return answer
+        finally:
+            slow.stop()
+            self.waiting = False
+            self.update_status()
+            keys.release(shown=answer is not None)
+
+    def _is_slow(self) -> None:
+        self.waiting = True
+        self.update_status()
+
+    async def ask_beside(self, request: Awaitable[Answer]) -> Answer | None:
+        """Do as `ask_server`, for an answer that shows nothing that the user could be typing for."""
         with self.showing_errors():
             async with asyncio.timeout(_TIMEOUT):
                 return await request

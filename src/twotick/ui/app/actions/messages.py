@@ -202,7 +202,7 @@ class MessageActions:
         message = self._screen.message_for(Permission.PIN)
         if message is None:
             return
-        pinned = await self._screen.ask_server(self._session.toggle_pin(message))
+        pinned = await self._screen.ask_beside(self._session.toggle_pin(message))
         if pinned is not None:
             self._screen.say(
                 t("Pinned for all here. /pins lists what is pinned.") if pinned else t("No longer pinned.")

@@ -37,4 +37,4 @@ class SearchActions:
     async def _find(
         self, asked: SearchText, conversation: LocalConversation | None, before: int | None
     ) -> SearchResults | None:
-        return await self._screen.ask_server(self._session.search(asked, conversation, before))
+        return await self._screen.ask_beside(self._session.search(asked, conversation, before))

@@ -22,6 +22,7 @@ from twotick.ui.app.model.messages import LocalMessage
 from twotick.ui.app.session.activity import ActivityMonitor
 from twotick.ui.app.session.base import ChatSession
 from twotick.ui.app.session.permissions import Permission
+from twotick.ui.app.typing_ahead import TypingAhead
 from twotick.ui.app.widgets.composer import Composer
 from twotick.ui.app.widgets.composer_mode import ComposerMode
 from twotick.ui.app.widgets.message_list import MessageList
@@ -57,6 +58,7 @@ class MainScreen(ActionScreen):
 
     Args:
         session: the session of the user.
+        typing_ahead: holds what is typed while the server is asked.
         first: the name of the conversation that is shown first; None for the one that was shown last.
 
     Attributes:
@@ -109,8 +111,8 @@ class MainScreen(ActionScreen):
     }
     """
 
-    def __init__(self, session: ChatSession, first: str | None = None) -> None:
-        super().__init__(session)
+    def __init__(self, session: ChatSession, typing_ahead: TypingAhead, first: str | None = None) -> None:
+        super().__init__(session, typing_ahead)
         self._conversations = session.conversations
         self._first = first
         self._new_below = 0  # new messages below the visible ones
@@ -323,6 +325,10 @@ class MainScreen(ActionScreen):
 
     def update_status(self) -> None:
         """Show the status of the connection or, while a message is selected, the keys for it."""
+        if self.waiting:
+            self._status.set_class(True, "-away")
+            self._status.show(lambda _: Content(t("Waiting for the server \u2026   Esc: cancel")))
+            return
         if self.messages.has_focus:
             able = [each for each in ON_MESSAGES if not self.why_not(each)]
             able.sort(key=lambda each: each.word != "save")  # what only this message has must not be what does not fit
