@@ -1,5 +1,6 @@
 """Tests of what the screen shows: sizes, colours, and that hostile text stays within its place."""
 
+import asyncio
 import webbrowser
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.ui.app.users import AppUser
 from tests.ui.test_text import obeyed
 from twotick.client import State
 from twotick.client.member.results import RecipientState
-from twotick.ui.app.model.conversations import UserPresence
+from twotick.ui.app.model.conversations import LocalConversation, UserPresence
 from twotick.ui.app.model.messages import Attachment, RoomNotice, TransferProgress
 from twotick.ui.app.model.rooms import MemberListing, RoomListing
 from twotick.ui.app.session.base import SearchHit, SearchResults
@@ -261,3 +262,18 @@ async def test_dialogs_fit_every_terminal(width: int, height: int) -> None:
         if width >= 40:
             await alice.press("f6")
             await alice.sees("Rooms", "#room0", "#room1")
+
+
+async def test_a_conversation_is_loaded_while_the_server_is_slow_to_answer_for_another() -> None:
+    class SlowSession(FakeSession):
+        async def load_older(self, conversation: LocalConversation) -> None:
+            self._note("older", conversation.name)
+            await asyncio.Event().wait()
+
+    session = SlowSession()
+    for name in ("bob", "carol"):
+        session.all.open(name)
+    async with showing(session) as alice:
+        for name in ("bob", "carol"):
+            await alice.opens(name)
+        await alice.finds(lambda: {("older", "bob"), ("older", "carol")} <= set(session.asked))

@@ -118,7 +118,7 @@ class MainScreen(ActionScreen):
         self._new_below = 0  # new messages below the visible ones
         self._update_scheduled = False
         self._shown_changed = False
-        self._loading = False
+        self._loading: set[str] = set()  # the keys of conversations whose older messages are requested
         self._chosen = False  # whether the user has chosen to look at the conversation that is shown
         self._draft_problem = ""  # why the draft could not be stored last
         self.activity = ActivityMonitor(session.set_presence)
@@ -402,15 +402,16 @@ class MainScreen(ActionScreen):
 
     @work
     async def _load_older(self) -> None:
-        if self.shown is None or self._loading:
+        shown = self.shown
+        if shown is None or shown.key in self._loading:
             return
-        self._loading = True
+        self._loading.add(shown.key)
         try:
-            await self.session.load_older(self.shown)
+            await self.session.load_older(shown)
         except TwotickError:
             self.update_status()  # the status line shows the reason
         finally:
-            self._loading = False
+            self._loading.discard(shown.key)
 
     @on(MessageList.Opened)
     def _message_opened(self, event: MessageList.Opened) -> None:
