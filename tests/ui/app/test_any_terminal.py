@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import pexpect
 import pytest
 
 import twotick
+from tests.cli.commands import COMMAND, environment
 from tests.ui.app.test_on_a_terminal import go_to, home
-from tests.ui.terminal import Terminal, terminal
+from tests.ui.terminal import Terminal, end, terminal
 
 _FEW = set(range(30, 38)) | set(range(40, 48)) | set(range(90, 98)) | set(range(100, 108))
 """The sixteen foreground and background colours."""
@@ -51,6 +53,17 @@ def test_no_color_disables_colours(tmp_path: Path, address: str, theme: str) -> 
         alice.type("hello\r")
         alice.has("not delivered")
         assert parameters(alice) <= _NO_COLOUR
+
+
+def test_with_standard_error_in_a_file_there_is_no_empty_screen(tmp_path: Path, address: str) -> None:
+    line = f"{COMMAND} chat alice --server {address} 2> {tmp_path}/errors"
+    env = environment(**home(tmp_path, "alice"), TERM="xterm")
+    shell: pexpect.spawn[str] = pexpect.spawn("/bin/sh", ["-c", line], env=env, encoding="utf-8", use_poll=True)  # type: ignore[arg-type]
+    try:
+        shell.expect_exact("You are alice on", timeout=60)
+        assert (tmp_path / "errors").read_text() == ""
+    finally:
+        end(shell)
 
 
 def test_the_bell_rings_once_for_a_message_in_another_conversation(tmp_path: Path, address: str) -> None:

@@ -27,8 +27,11 @@ def on_a_terminal() -> bool:
 
 
 def full_screen_possible() -> bool:
-    """Tell whether a full screen can be shown: on a terminal that can place text anywhere."""
-    return on_a_terminal() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    """Tell whether a full screen can be shown: on a terminal that can place text anywhere.
+
+    The app draws on standard error.
+    """
+    return on_a_terminal() and sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
 
 
 def abandon(stream: TextIO) -> None:
