@@ -161,6 +161,13 @@ def test_an_account_that_makes_no_sense(account: str, command: str) -> None:
     assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
 
 
+@pytest.mark.parametrize("account", ["do ra", "#team", "do ra@chat.example"])
+def test_a_name_that_cannot_be_one_is_refused_before_a_password_is_asked_for(account: str) -> None:
+    ended = run("login", account, env=environment(KEYRING="no"))
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
+    assert f"'{account.partition('@')[0]}' cannot be a name" in ended.stderr
+
+
 # Devices
 
 

@@ -55,8 +55,11 @@ def login(account: str, *, device: str, sign_up: str | None, config: Path | None
     """
     from twotick.ui.shell.login import log_in
     from twotick.ui.shell.password import read_password
+    from twotick.wire import is_name
 
     name, server = split_account(account)
+    if not is_name(name.encode(errors="replace")):  # before a password is asked for
+        fail(EX_USAGE, f"{name!r} cannot be a name: use 1 to 32 letters and digits, but no word of the protocol")
     if not server:
         fail(EX_USAGE, f"'{account}' names no server: write {account}@HOST, for example {account}@chat.example")
     try:
