@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, WebSocketRoute, expect
 
 import twotick
 from tests.web.visitors import PASSWORD, Crowd, PageServer
@@ -216,3 +216,67 @@ async def test_an_edit_stays_in_its_conversation(crowd: Crowd, names: list[str])
     await alice.choose(names[0])
     await expect(alice.page.get_by_text("Edit your message")).to_be_visible()
     await expect(box).to_have_value("first of all")
+
+
+_ENTER_BEFORE_DRAWING = """(box, name) => {
+    const draw = window.requestAnimationFrame;
+    let pressed = false;
+    window.requestAnimationFrame = (act) => draw((time) => {
+        const enter = new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true });
+        if (!pressed) box.dispatchEvent(enter);
+        pressed = true;
+        act(time);
+    });
+    location.hash = `#/${name}`;
+}"""
+"""Opens another conversation, and presses Enter when the page knows of it and has not drawn it."""
+
+
+async def test_a_message_goes_where_it_was_written(crowd: Crowd, names: list[str]) -> None:
+    alice = await crowd.person(names[0])
+    await alice.talk_to(names[0])
+    await alice.talk_to(names[1])
+    box = alice.page.get_by_role("textbox", name="Message")
+    await box.fill("not for all eyes")
+    await box.evaluate(_ENTER_BEFORE_DRAWING, names[0])
+    await expect(alice.page.get_by_role("heading", name=names[0])).to_be_visible()
+    await alice.choose(names[1])
+    await alice.expect_message("not for all eyes")
+    await alice.choose(names[0])
+    await expect(alice.page.get_by_role("heading", name=names[0])).to_be_visible()
+    await expect(alice.bodies).to_have_count(0)
+
+
+async def test_a_conversation_opens_while_the_history_of_another_is_awaited(
+    browser: Browser, page_server: PageServer, names: list[str]
+) -> None:
+    crowd = Crowd(browser, page_server)
+    bob = await crowd.person(names[1])
+    await bob.page.close()
+    for name in (names[0], names[2]):
+        async with twotick.join(name, f"127.0.0.1:{page_server.port}", password=PASSWORD, sign_up="yes") as me:
+            await me.send(bob.name, f"from {name}")
+    asked = asyncio.Event()
+
+    def route(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+
+        def pass_on(data: str | bytes) -> None:
+            if isinstance(data, bytes) and f"HISTORY {names[0]}\n".encode() in data:
+                asked.set()  # and never answered
+            else:
+                server.send(data)
+
+        page.on_message(pass_on)
+
+    other = await crowd.person(bob.name, fresh=False)
+    await other.context.route_web_socket("**/connect", route)
+    await other.page.reload()
+    await other.sign_in()
+    await other.choose(names[0])
+    async with asyncio.timeout(60):
+        await asked.wait()
+    await other.choose(names[2])
+    await expect(other.page.get_by_text("This is the beginning of your conversation")).to_be_visible()
+    await other.expect_message(f"from {names[2]}")
+    await crowd.close()

@@ -34,7 +34,7 @@ export function withMessages(window, messages) {
   const theirs = new Map(messages.filter((each) => each.conversation === window.key).map((each) => [each.uid, each]));
   if (theirs.size === 0) return window;
   const first = window.messages[0];
-  const last = window.messages[window.messages.length - 1];
+  const last = window.messages.at(-1);
   const next = window.messages.map((each) => theirs.get(each.uid) ?? each);
   const known = new Set(window.messages.map((each) => each.uid));
   for (const each of theirs.values()) {

@@ -76,7 +76,7 @@ function commands(app, conversation, box) {
         else set({ Muted: muted || time ? "no" : "yes" })();
       }, "2h"],
       ["top", t(now.pinned ? "details.unpin" : "details.pin"), set({ Pinned: now.pinned ? "no" : "yes" })],
-      ["close", t("details.closeIt"), set({ Closed: "yes" }, () => app.back())],
+      ["close", t("details.closeIt"), set({ Closed: "yes" }, () => app.back(now.key))],
     );
   return all.sort(([a], [b]) => (a < b ? -1 : 1));
 }

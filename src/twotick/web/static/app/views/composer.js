@@ -47,7 +47,7 @@ export function Composer({ app, conversation, mode, setMode }) {
   const change = (next) => {
     setText(next);
     if (mode?.kind === "edit") app.keepDraft(editKey, `${mode.message.uid}\n${next}`);
-    else app.typing(next);
+    else app.typing(conversation, next);
   };
   const leave = () => {
     if (mode?.kind === "edit") {
@@ -74,12 +74,12 @@ export function Composer({ app, conversation, mode, setMode }) {
     setText("");
     setMode(null);
     try {
-      await app.send(body, { replyTo: mode ? [mode.message.sender, mode.message.id] : null });
+      await app.send(conversation, body, { replyTo: mode ? [mode.message.sender, mode.message.id] : null });
     } catch (error) {
       setMode(mode);
       setText((later) => {
         const both = later ? `${body}\n${later}` : body;
-        app.typing(both);
+        app.typing(conversation, both);
         return both;
       });
       app.complain(error);
@@ -107,7 +107,7 @@ export function Composer({ app, conversation, mode, setMode }) {
   const paste = (event) => {
     if (!event.clipboardData?.files.length || !app.isMember) return;
     event.preventDefault();
-    void app.sendFiles(event.clipboardData.files);
+    void app.sendFiles(conversation, event.clipboardData.files);
   };
   return html`<div class="composer">
     ${mode && html`<div class="mode"><${Icon} name=${mode.kind === "edit" ? "edit" : "reply"} />
@@ -121,7 +121,7 @@ export function Composer({ app, conversation, mode, setMode }) {
     ${recording && voice ? html`<${voice.Recorder} app=${app} recording=${recording} replyTo=${mode?.kind === "reply" ? [mode.message.sender, mode.message.id] : null} sent=${() => setMode(null)} />` : html`<div class="compose-line">
       ${app.isMember && html`<button class="icon-button" aria-label=${t("talk.attach")} title=${t("talk.attach")} onClick=${() => picker.current?.click()}><${Icon} name="attach" /></button>
         <input type="file" multiple hidden ref=${picker} onChange=${(/** @type {any} */ e) => {
-          void app.sendFiles([...e.target.files]);
+          void app.sendFiles(conversation, [...e.target.files]);
           e.target.value = "";
         }} />
         ${conversation.key !== "all" && html`<button class="icon-button" aria-label=${t("voice.record")} title=${t("voice.record")} disabled=${app.recording !== null} onClick=${() => loadVoice().then((each) => each.record(app)).catch((error) => app.complain(error))}><${Icon} name="microphone" /></button>`}`}

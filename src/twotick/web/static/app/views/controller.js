@@ -44,7 +44,8 @@ export class Controller {
     /** @type {() => void} */
     this.render = () => {};
     this.drawing = false;
-    this.loading = false;
+    /** @type {Set<string>} the conversations of which more messages are being loaded */
+    this.loading = new Set();
     this.typed = 0;
     this.typingTimer = 0;
     this.awayTimer = 0;
@@ -243,9 +244,12 @@ export class Controller {
     else location.hash = hash;
   }
 
-  /** Go back to the list of conversations. */
-  back() {
-    location.hash = "#/";
+  /**
+   * Go back to the list of conversations, from this one.
+   * @param {string} key
+   */
+  back(key) {
+    if (key === this.state.window.key) location.hash = "#/";
   }
 
   /** @returns {Conversation | null} the conversation that is open */
@@ -302,17 +306,27 @@ export class Controller {
     }
   }
 
+  /**
+   * Return whether the same part of a conversation is shown still, or again.
+   * @param {import("../model/window.js").Window} window what was shown
+   * @param {0 | -1} end whether its first (0) or its last message (-1) matters
+   */
+  shows(window, end) {
+    const now = this.state.window;
+    const edge = window.messages.at(end);
+    return now.key === window.key && now.apart === window.apart && (!edge || now.messages.at(end)?.uid === edge.uid);
+  }
+
   /** Show older messages: stored ones, or those that the server has. */
   async loadOlder() {
     const { window } = this.state;
     const profile = this.profile;
-    if (this.loading || window.atOldest || !profile || !window.key) return;
-    this.loading = true;
+    if (this.loading.has(window.key) || window.atOldest || !profile || !window.key) return;
+    this.loading.add(window.key);
     try {
       if (window.apart) {
         const { messages, end } = await (await import("./jump.js")).older(this, window.messages[0]);
-        const now = this.state.window;
-        if (now.key === window.key && now.apart) this.dispatch({ kind: "window", window: withOlder(now, messages, end) });
+        if (this.shows(window, 0)) this.dispatch({ kind: "window", window: withOlder(this.state.window, messages, end) });
         return;
       }
       let older = await profile.store.older(window.key, window.messages[0] ?? null, PAGE);
@@ -321,37 +335,38 @@ export class Controller {
         older = await profile.store.older(window.key, window.messages[0] ?? null, PAGE);
       }
       const end = older.length === 0 && (this.state.conversations[window.key]?.complete ?? !this.isMember);
-      const now = this.state.window;
-      if (now.key === window.key) this.dispatch({ kind: "window", window: withOlder(now, older, end) });
+      if (this.shows(window, 0)) this.dispatch({ kind: "window", window: withOlder(this.state.window, older, end) });
     } catch (error) {
       this.quietly(error);
     } finally {
-      this.loading = false;
+      this.loading.delete(window.key);
     }
   }
 
   /** Show newer messages, if the newest ones are not shown. */
   async loadNewer() {
     const { window } = this.state;
-    const last = window.messages[window.messages.length - 1];
-    if (this.loading || window.atNewest || !this.profile || !last) return;
-    this.loading = true;
+    const last = window.messages.at(-1);
+    if (this.loading.has(window.key) || window.atNewest || !this.profile || !last) return;
+    this.loading.add(window.key);
     try {
       const { messages, end } = window.apart ? await (await import("./jump.js")).newer(this, last)
         : await this.profile.store.newer(window.key, last, PAGE).then((found) => ({ messages: found, end: found.length < PAGE }));
-      const now = this.state.window;
-      if (now.key === window.key && now.apart === window.apart) this.dispatch({ kind: "window", window: withNewer(now, messages, end) });
+      if (this.shows(window, -1)) this.dispatch({ kind: "window", window: withNewer(this.state.window, messages, end) });
     } catch (error) {
       this.quietly(error);
     } finally {
-      this.loading = false;
+      this.loading.delete(window.key);
     }
   }
 
-  /** Show the newest messages of the conversation. */
-  async toNewest() {
+  /**
+   * Show the newest messages of a conversation, if it is open.
+   * @param {string} key
+   */
+  async toNewest(key) {
     const { window } = this.state;
-    if (window.atNewest || !this.profile) return;
+    if (window.key !== key || window.atNewest || !this.profile) return;
     const messages = await this.profile.store.older(window.key, null, PAGE);
     if (this.state.window.key === window.key)
       this.dispatch({ kind: "window", window: { key: window.key, messages, atOldest: false, atNewest: true } });
@@ -384,19 +399,20 @@ export class Controller {
   // Messages
 
   /**
+   * Send a message to the conversation in which it was written: another one may be open by now.
+   * @param {Conversation} conversation
    * @param {string} text
    * @param {{replyTo?: [string, string] | null, file?: File | null}} more
    */
-  async send(text, more = {}) {
-    const conversation = this.current;
-    if (!conversation || !this.profile) return;
+  async send(conversation, text, more = {}) {
+    if (!this.profile) return;
     this.mustFit(text);
     clearTimeout(this.typingTimer);
     if (!more.file) this.dispatch({ kind: "draft", key: conversation.key, text: "" });
     const { profile } = this;
     // One after the other, in the order in which they were written.
     const sent = this.sending.then(async () => {
-      await this.toNewest();
+      await this.toNewest(conversation.key);
       await profile.send({ to: conversation.name, text, ...more });
     });
     this.sending = sent.catch(() => undefined);
@@ -407,13 +423,16 @@ export class Controller {
     });
   }
 
-  /** @param {Iterable<File>} files */
-  async sendFiles(files) {
+  /**
+   * @param {Conversation} conversation
+   * @param {Iterable<File>} files
+   */
+  async sendFiles(conversation, files) {
     for (const file of files) {
       if (this.info.file_bytes && file.size > this.info.file_bytes) {
         const { sizeText } = await withTexts(import("../model/names.js"));
         this.say(t("error.fileSize", { name: file.name, size: sizeText(file.size), most: sizeText(this.info.file_bytes) }));
-      } else await this.send("", { file }).catch((error) => this.complain(error));
+      } else await this.send(conversation, "", { file }).catch((error) => this.complain(error));
     }
   }
 
@@ -424,7 +443,7 @@ export class Controller {
    */
   async sendVoice({ to, file, header }, replyTo) {
     if (!file || !this.profile) return;
-    await this.toNewest();
+    await this.toNewest(keyOf(to));
     await this.profile.send({ to, text: "", file, voice: header, replyTo });
   }
 
@@ -501,7 +520,7 @@ export class Controller {
 
   /** @param {Message} message */
   async again(message) {
-    const conversation = this.current;
+    const conversation = this.state.conversations[message.conversation] ?? this.current;
     // What was sent on is not here: the user can send that on again.
     if (message.file && !message.file.blob) return void withTexts(Promise.resolve()).then(() => this.say(t("error.fileAgain")));
     if (conversation && this.profile) await this.profile.sendAgain(message, conversation.name).catch((error) => this.complain(error));
@@ -509,11 +528,11 @@ export class Controller {
 
   /**
    * Tell the other users that the user is typing, and keep what is typed.
+   * @param {Conversation} conversation
    * @param {string} text
    */
-  typing(text) {
-    const conversation = this.current;
-    if (!conversation || !this.profile) return;
+  typing(conversation, text) {
+    if (!this.profile) return;
     this.keepDraft(conversation.key, text);
     clearTimeout(this.typingTimer);
     if (!text || !this.isMember) return;
@@ -626,11 +645,8 @@ export class Controller {
 
   onActive() {
     clearTimeout(this.awayTimer);
-    if (document.visibilityState !== "visible") {
-      this.awayTimer = setTimeout(() => this.profile?.call("activity", "away").catch(() => undefined), AWAY_AFTER);
-      return;
-    }
     this.awayTimer = setTimeout(() => this.profile?.call("activity", "away").catch(() => undefined), AWAY_AFTER);
+    if (document.visibilityState !== "visible") return;
     this.seen();
     if (this.profile && document.hasFocus()) void this.profile.call("activity", "here").catch(() => undefined);
   }

@@ -19,11 +19,19 @@ export function Dialogs({ app }) {
   return Shown ? html`<${Shown} key=${dialog.key} app=${app} ...${dialog} />` : null;
 }
 
+/**
+ * Return what closes the dialog that is open now. When it is called, another one may be open.
+ * @param {Controller} app
+ */
+function closing(app) {
+  const { dialog } = app;
+  return () => void (app.dialog === dialog && app.openDialog(null));
+}
+
 /** @param {{app: Controller, title: string, children?: any, wide?: boolean}} given */
 function Box({ app, title, children, wide = false }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  const own = useRef(app.dialog).current;
-  const close = () => void (app.dialog === own && app.openDialog(null)); // the event comes when the next one may be open
+  const close = useRef(closing(app)).current;
   useEffect(() => {
     box.current?.showModal();
     return () => box.current?.close();
@@ -135,10 +143,10 @@ function Details({ app, conversation }) {
       ${room && !now.left && html`<label class="check"><input type="checkbox" checked=${now.notifyAll} disabled=${muted} onChange=${() => set({ Notify: now.notifyAll ? "mentions" : "all" })} />${t("details.notifyAll")}</label>`}
       <button class="quiet" onClick=${() => set({ Pinned: now.pinned ? "no" : "yes" })}>${t(now.pinned ? "details.unpin" : "details.pin")}</button>
       <button class="quiet" onClick=${() => app.openDialog({ name: "pins", conversation: now })}>${t("details.pins")}</button>
-      <button class="quiet" onClick=${() => set({ Closed: "yes" }).then(() => (app.openDialog(null), app.back()))}>${t("details.closeIt")}</button>
+      <button class="quiet" onClick=${() => app.ask("CONVERSATION", [now.name], { Closed: "yes" }).then(closing(app)).then(() => app.back(now.key), (error) => app.complain(error))}>${t("details.closeIt")}</button>
       ${!room && now.key !== app.me.toLowerCase() && html`<button class="quiet" onClick=${block}>${t(now.blocked ? "details.unblock" : "details.block", { name: now.name })}</button>
         <button class="quiet" onClick=${() => app.openDialog({ name: "report", user: now.name, about: "" })}>${t("details.report", { name: now.name })}</button>`}
-      ${room && !now.left && html`<button class="quiet danger" onClick=${() => confirm(t("room.leaveSure", { name: now.name })) && app.ask("ROOM", [now.name], { Do: "leave" }).then(() => app.openDialog(null), (error) => app.complain(error))}>${t("room.leave")}</button>`}
+      ${room && !now.left && html`<button class="quiet danger" onClick=${() => confirm(t("room.leaveSure", { name: now.name })) && app.ask("ROOM", [now.name], { Do: "leave" }).then(closing(app), (error) => app.complain(error))}>${t("room.leave")}</button>`}
     </div>
   <//>`;
 }
@@ -239,7 +247,7 @@ function Report({ app, user, about }) {
   const [why, setWhy] = useState("");
   const go = (/** @type {Event} */ event) => {
     event.preventDefault();
-    app.ask("REPORT", [user], about ? { About: about } : {}, why.slice(0, 1000)).then(() => (app.openDialog(null), app.say(t("report.done"))), (error) => app.complain(error));
+    app.ask("REPORT", [user], about ? { About: about } : {}, why.slice(0, 1000)).then(closing(app)).then(() => app.say(t("report.done")), (error) => app.complain(error));
   };
   return html`<${Box} app=${app} title=${t("details.report", { name: user })}><form onSubmit=${go}>
     <label>${t("report.why")}<textarea rows="4" value=${why} onInput=${(/** @type {any} */ e) => setWhy(e.target.value)}></textarea></label><div class="buttons"><button class="primary">${t("report.send")}</button></div></form><//>`;

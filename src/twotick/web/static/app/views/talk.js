@@ -43,12 +43,12 @@ function Conversation({ app, conversation }) {
   /** @param {DragEvent} event */
   const drop = (event) => {
     setDropping(false);
-    if (event.dataTransfer?.files.length && app.isMember && !conversation.left) void app.sendFiles(event.dataTransfer.files);
+    if (event.dataTransfer?.files.length && app.isMember && !conversation.left) void app.sendFiles(conversation, event.dataTransfer.files);
   };
   return html`<section class="talk" aria-label=${conversation.name} onDrop=${drop} onDragOver=${(/** @type {DragEvent} */ e) => setDropping(app.isMember && !conversation.left && Boolean(e.dataTransfer?.types.includes("Files")))}
       onDragLeave=${(/** @type {DragEvent} */ e) => e.relatedTarget || setDropping(false)}>
     <div class="bar">
-      <button class="icon-button back" aria-label=${t("talk.back")} onClick=${() => app.back()}><${Icon} name="back" /></button>
+      <button class="icon-button back" aria-label=${t("talk.back")} onClick=${() => app.back(key)}><${Icon} name="back" /></button>
       <${Avatar} name=${conversation.name} presence=${presence} />
       <div class="who"><h1><bdi>${profile?.display ? visible(profile.display) : conversation.name}</bdi>${profile?.display && html` <small>${conversation.name}</small>`}</h1>
         <p class=${typing.length ? "typing" : ""} dir="auto">${about || "\u00a0"}</p></div>
@@ -120,7 +120,7 @@ function Messages({ app, conversation, compose }) {
     if (box.scrollHeight - box.scrollTop - box.clientHeight < NEAR) void app.loadNewer();
     if (atEnd.current) app.seen();
   };
-  const last = messages[messages.length - 1];
+  const last = messages.at(-1);
   const newest = useRef("");
   const marked = useRef(shown.mark && { uid: "" });
   /** @param {string} uid */
@@ -187,7 +187,7 @@ function Messages({ app, conversation, compose }) {
     </div>
     ${(!shown.atNewest || (!atEnd.current && messages.length > 30)) && html`<button class="to-newest icon-button" aria-label=${t("talk.newest")} onClick=${async () => {
       atEnd.current = true;
-      await app.toNewest();
+      await app.toNewest(conversation.key);
       settle();
     }}><${Icon} name="down" /></button>`}
   </div>`;
