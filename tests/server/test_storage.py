@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from twotick.server import logs
+from twotick.server import storage as storing
 from twotick.server.storage import Storage
 from twotick.store import (
     AddMember,
     Damaged,
     DatabaseFailure,
+    ListDevices,
     ListMembers,
     ListReports,
     Request,
@@ -187,3 +189,73 @@ async def test_a_defect_in_handling_an_answer_concerns_nobody_else(tmp_path: Pat
     assert await storage.ask(ListMembers()) == []
     await storage.close()
     assert complaints == ["an answer of the store cannot be handled"]
+
+
+class Clock:
+    """The clocks of `time`, which stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    thread_time = monotonic
+
+    def sleep(self, seconds: float) -> None:
+        pass
+
+
+ALICE, MALLORY = 1, 2
+
+
+class Slow(SqliteStore):
+    """A store in which each request of Mallory takes much of the processor's time."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(folder, StoreLimits())
+        self.clock = clock
+        self.tidied = 0
+
+    def work_on(self, requests: Sequence[Request[Any]]) -> Work:
+        members = [request.member for request in requests if isinstance(request, ListDevices)]
+        self.clock.now += 0.1 * members.count(MALLORY)
+        return Work(list(members), [1] * len(members))
+
+    def tidy(self) -> bool:
+        self.tidied += 1
+        return False
+
+
+async def test_who_asks_for_much_rests_while_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # rule 8.6
+    clock = Clock()
+    monkeypatch.setattr(storing, "time", clock)
+    store = Slow(tmp_path, clock)
+    storage = Storage(store, lambda: None, lambda: None, lambda _: None)
+    answers: list[int] = []
+
+    def ask(*members: int) -> None:
+        storage.submit([(ListDevices(member), answers.append) for member in members])
+
+    await storage.ask(ListDevices(ALICE))
+    await storage.ask(ListDevices(MALLORY))
+    ask(MALLORY)
+    for _ in range(3):
+        await storage.ask(ListDevices(ALICE))
+    assert answers == []  # Mallory rests
+    assert storage.waiting == 1
+    assert store.tidied <= 1  # and so does the thread
+
+    clock.now += 0.2
+    while not answers:
+        await asyncio.sleep(0.01)
+    assert answers == [MALLORY]  # without anything else that wakes the thread
+
+    ask(MALLORY, MALLORY)
+    await storage.ask(ListDevices(ALICE))
+    assert answers == [MALLORY]
+    await storage.close()
+    assert answers == [MALLORY] * 3
+    assert storage.waiting == 0
