@@ -9,6 +9,11 @@ from typing import Final
 _MOST: Final = 1 << 20
 
 
+def real_path(path: Path) -> Path:
+    """Return where a path leads. Unlike `Path.resolve`, it takes links that lead in a circle as they are."""
+    return Path(os.path.realpath(path))
+
+
 def read_named(file: Path, most: int = _MOST) -> bytes:
     """Return the content of a file that a person has named.
 

@@ -27,7 +27,7 @@ _MOST_PROBLEMS = 20
 _MOST_SHOWN = 100
 """The most bytes of a file, and the most problems and characters of a value that errors show."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class SettingsError(Exception):
@@ -365,7 +365,7 @@ def examine(file: Path | None, given: dict[str, Any]) -> tuple[Settings, list[st
     content: dict[str, Any] = {}
     try:
         if file is not None or path.exists():
-            text = read_named(path, _MOST_TEXT).decode().replace("\r\n", "\n")
+            text = read_named(path, _MOST_TEXT).decode("utf-8-sig").replace("\r\n", "\n")
         content = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number without end
         unreadable.append(f"cannot read the settings in {path}: {_unreadable(error, text)}")
@@ -449,10 +449,10 @@ def _spelled(value: object, of: Any) -> object:
     Raises:
         ValueError: the text is not a size or a time.
     """
+    if isinstance(value, str | Path) and not _is_plain(str(value)):
+        raise ValueError(value)
     if not isinstance(value, str):
         return value
-    if _CONTROL.search(value):  # no file, host or other thing that a setting names has one
-        raise ValueError(value)
     if of is bool:
         return _BOOLEANS.get(value.lower(), value)
     if of in (Days, Hours):
@@ -466,11 +466,17 @@ def _spelled(value: object, of: Any) -> object:
     return value
 
 
+def _is_plain(text: str) -> bool:
+    """Return whether a text is UTF-8 without control characters: all files, hosts and so on that settings name are."""
+    return not _CONTROL.search(text)
+
+
 def _shown(value: object) -> str:
     """Return a value for an error, as a file has it, and not at any length."""
     if isinstance(value, dict):
         return "a table"
-    text = str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
+    text = repr(str(value)) if isinstance(value, str | Path) else str(value)
+    text = text.lower() if isinstance(value, bool) else text
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 4]} ..."
 
 
@@ -501,8 +507,8 @@ def _path(of: type, value: object) -> Path:
 
 def _expected(of: Any, value: object) -> str:
     """Return what a setting accepts, in words, and what was probably meant."""
-    if isinstance(value, str) and _CONTROL.search(value):
-        return "it is a text without control characters, such as the end of a line"
+    if isinstance(value, str | Path) and not _is_plain(str(value)):
+        return "it is a text in UTF-8 without control characters, such as the end of a line"
     if Path in (of, *get_args(of)):
         return "it is the name of a file or folder, in quotes"
     words = ("true", "false") if of is bool else get_args(of) if get_origin(of) is Literal else ()

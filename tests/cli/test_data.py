@@ -179,6 +179,17 @@ def test_a_database_of_another_program_is_left_alone(operator: Operator) -> None
     assert file.read_bytes() == content
 
 
+def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
+    """Also links that lead in a circle, which Python takes for an error of a kind of its own."""
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for data in (tmp_path / "loop", Path(os.devnull)):
+        folder = Operator(data)
+        for command in ("serve --port 0", "user list", "check", "clock", f"backup {tmp_path}/x.db"):
+            ended = folder.run(*command.split())
+            assert ended.returncode in (65, 71, 74), ended
+            assert re.fullmatch(rf"twotick: [^\n]*{data}[^\n]*\n", ended.stderr), ended
+
+
 def test_a_folder_that_cannot_be_used_is_named(operator: Operator) -> None:
     operator.settings["DATA"] = "/dev/null/data"
     assert refused(operator) == "/dev/null/data cannot be used: Not a directory"

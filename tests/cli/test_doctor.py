@@ -119,6 +119,10 @@ def _without_a_folder(here: Installation) -> None:
     here.settings["data"] = str(here.folder / "nothing")
 
 
+def _no_folder(here: Installation) -> None:
+    here.settings["data"] = os.devnull
+
+
 def _of_another_user(here: Installation) -> None:
     here.patch.setattr("os.geteuid", lambda: 12345)
 
@@ -263,6 +267,7 @@ CASES: list[tuple[str, Callable[[Installation], object]]] = [
     ("the settings are not safe", lambda here: here.settings.update(host="0.0.0.0", web=False)),
     ("the settings cannot be read by the server", _unreadable_settings),
     ("there is no data folder", _without_a_folder),
+    ("the data folder cannot be used", _no_folder),
     ("the data are another user's", _of_another_user),
     ("some data are another user's", _other_owner),
     ("the data cannot be written", _unwritable),

@@ -172,8 +172,11 @@ def test_operators_find_every_setting_with_its_default() -> None:
         (f"port = {'9' * 5000}", "cannot read the settings in .*some.toml: it has a number of too many digits"),
         (f"port.{'a.' * 20000}b = 1", "the setting port cannot be a table: it is a number"),
         (f"port = {'[' * 5000}", "cannot read the settings in .*some.toml: it has too many brackets in each other"),
-        ('data = "a\\u0000b"', r"the setting data cannot be 'a\\x00b': it is a text without control characters"),
-        ('host = "a\\nb"', r"the setting host cannot be 'a\\nb': it is a text without control characters"),
+        (
+            'data = "a\\u0000b"',
+            r"the setting data cannot be 'a\\x00b': it is a text in UTF-8 without",
+        ),
+        ('host = "a\\nb"', r"the setting host cannot be 'a\\nb': it is a text in UTF-8 without control characters"),
         ("#" * 70_000, "cannot read the settings in .*some.toml: it is longer than 64 KiB"),
     ],
 )
@@ -272,6 +275,24 @@ def test_a_variable_spells_a_switch(monkeypatch: pytest.MonkeyPatch, text: str, 
 def test_variables_that_are_no_settings_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOTICK_FROM", "alice")  # what `listen --exec` gives its command
     assert load(None, {}).port == 18000
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As editors on Windows write it."""
+    file = tmp_path / "settings.toml"
+    file.write_bytes(b"\xef\xbb\xbfport = 1234\r\nport2 = 1\r\n")
+    with pytest.raises(SettingsError, match="line 2: there is no setting port2"):
+        load(file, {})
+    file.write_bytes(b"\xef\xbb\xbfport = 1234\r\n")
+    assert load(file, {}).port == 1234
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\udcffb"])
+def test_a_folder_of_the_command_line_has_a_name_that_can_be_printed(name: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        load(None, {"data": Path(name)})
+    expected = "it is a text in UTF-8 without control characters, such as the end of a line"
+    assert str(told.value) == f"the setting data cannot be {name!r}: {expected}"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def test_others_are_revoked_on_request() -> None:
 
 
 async def _wait_after_wrong_passwords(me: MemberClient) -> float:
-    """Try wrong passwords until the server takes none for a time: on a slow machine that may have passed once already."""
+    """Try wrong passwords until the server takes none for a time, which may have passed once on a slow machine."""
     while True:
         try:
             await me.change_password("wrong", "long enough")

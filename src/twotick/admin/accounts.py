@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from twotick.admin.errors import AdminError, Malformed
+from twotick.named_files import real_path
 from twotick.server.acts import invitation_name, reset_request
 from twotick.server.login import is_device
 from twotick.server.secrets import (
@@ -297,7 +298,7 @@ def export(store: SqliteStore, data: Path, name: str, file: Path) -> int:
             raise AdminError(f"{file} is a folder: name a file")
         if file.exists() and not file.is_file():  # an archive must not take the place of a device such as /dev/null
             raise Malformed(f"{file} is not a regular file: name another one")
-        if file.resolve().is_relative_to(data.resolve()):
+        if real_path(file).is_relative_to(real_path(data)):
             raise Malformed(f"{file} is in the server's data folder: name a file in another folder")
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error

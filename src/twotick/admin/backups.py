@@ -11,6 +11,7 @@ from typing import Final
 from twotick.admin.accounts import members
 from twotick.admin.data import DataFolder
 from twotick.admin.errors import AdminError, Malformed
+from twotick.named_files import real_path
 from twotick.server.backups import backup_name, backups_in
 from twotick.store import Store, StoreError, StoreLimits, open_store
 
@@ -34,7 +35,7 @@ def backup(store: Store, data: Path, file: Path) -> None:
             raise Malformed(f"'{file}' is a folder: name a file")
         if file.exists() and not file.is_file():  # a backup must not take the place of a device such as /dev/null
             raise Malformed(f"'{file}' is not a regular file: name another one")
-        if file.resolve().parent == data.resolve():
+        if real_path(file).parent == real_path(data):
             raise Malformed(f"{file} is in the server's data folder: name a file in another folder")
     except OSError as error:
         raise StoreError(f"the backup to {file} failed: {error.strerror}") from error
@@ -60,7 +61,7 @@ def backup_to(store: Store, data: Path, folder: Path, keep: int, limits: StoreLi
         StoreError: the copy failed.
     """
     try:
-        if folder.resolve() == data.resolve():
+        if real_path(folder) == real_path(data):
             raise Malformed(f"{folder} is the server's data folder: name another one")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".twotick-", dir=folder) as work:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twotick.admin.errors import AdminError, Unreachable
+from twotick.named_files import real_path
 from twotick.server.running import RunningServer, running_servers
 from twotick.store import SqliteStore, StoreError, StoreLimits, open_store
 
@@ -76,7 +77,7 @@ def _exists(file: Path) -> bool:
 
 def _check_memory(folder: DataFolder, servers: list[RunningServer]) -> None:
     """Raise Unreachable if the server of a folder keeps its data in memory."""
-    here = [each for each in servers if each.data == folder.path.resolve()]
+    here = [each for each in servers if each.data == real_path(folder.path)]
     if here and all(each.memory for each in here):
         raise Unreachable(
             f"the server on {here[0].address} (process {here[0].pid}) keeps its data in memory, where this command"
@@ -86,7 +87,7 @@ def _check_memory(folder: DataFolder, servers: list[RunningServer]) -> None:
 
 def _check_elsewhere(folder: DataFolder, servers: list[RunningServer]) -> None:
     """Raise Unreachable if a command is about to create a database that the server that runs will not read."""
-    if folder.chosen or not servers or any(each.data == folder.path.resolve() for each in servers):
+    if folder.chosen or not servers or any(each.data == real_path(folder.path) for each in servers):
         return
     raise Unreachable(
         f"there is no database in {folder.path}, and the server on {servers[0].address} has its data in"

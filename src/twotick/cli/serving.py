@@ -10,6 +10,7 @@ import click
 
 from twotick.cli.common import config_option, data_option, settings_of
 from twotick.client import reason
+from twotick.named_files import real_path
 from twotick.ui.shell.leaving import EX_OSERR, EX_USAGE, fail, output_lost
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def serve(
         def announce(host: str, port: int, fingerprint: str | None) -> None:
             where = f"{f'[{host}]' if ':' in host else host}:{port}"
             if fingerprint is None:
-                stack.enter_context(advertised(RunningServer(where, settings.data.resolve(), settings.memory)))
+                stack.enter_context(advertised(RunningServer(where, real_path(settings.data), settings.memory)))
             _print_address(where, fingerprint)
 
         try:

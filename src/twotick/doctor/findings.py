@@ -23,6 +23,7 @@ PROBLEMS: Final[dict[str, tuple[Level, str]]] = {
         _WARNING,
         "start the server, which makes it; or name the folder with --data or --config",
     ),
+    "the data folder cannot be used": (_WRONG, "name a folder with --data or the setting data"),
     "the data are another user's": (_WRONG, "run the server and its commands as that user"),
     "the owner of the data cannot read this program": (_WRONG, "install it where that user may read it, such as /opt"),
     "some data are another user's": (_WRONG, "a command ran as another user: give them back with chown -R"),

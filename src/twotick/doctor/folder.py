@@ -31,8 +31,11 @@ def look_at_data(case: Case) -> Generator[Finding]:
     except FileNotFoundError:
         yield problem("data", "there is no data folder", str(case.folder))
         return
-    except OSError as error:
+    except PermissionError as error:
         yield problem("data", "the data are another user's", f"{case.folder}: {error.strerror}")
+        return
+    except OSError as error:
+        yield problem("data", "the data folder cannot be used", f"{case.folder}: {error.strerror}")
         return
     if state.st_uid != case.user:
         who = f"{case.folder} belongs to {_name(state.st_uid)}, and you are {_name(case.user)}"

@@ -7,6 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from twotick.named_files import real_path
+
 
 @contextmanager
 def locked(file: Path) -> Generator[None]:
@@ -58,7 +60,7 @@ def replace(file: Path, content: str) -> None:
     Raises:
         OSError: the file cannot be written; it is unchanged.
     """
-    target = file.resolve()
+    target = real_path(file)
     name = _write_beside(target, content)
     try:
         name.replace(target)
@@ -82,7 +84,7 @@ def rehearse(file: Path, more: int) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    target = file.resolve()
+    target = real_path(file)
     size = target.stat().st_size if target.exists() else 0
     _write_beside(target, " " * (size + more)).unlink()
 

@@ -486,6 +486,8 @@ def _make(folder: Path) -> None:
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             _sync(folder)
         modes = {each: stat.S_IMODE(each.stat().st_mode) for each in (folder, file)}
+    except FileExistsError as error:
+        raise StoreError(f"{folder} cannot be used: it is no folder, or a link that leads to none") from error
     except OSError as error:
         raise StoreError(f"{folder} cannot be used: {error.strerror}") from error
     for each, mode in modes.items():
