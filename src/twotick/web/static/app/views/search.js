@@ -11,7 +11,7 @@ const LIMIT = 30;
 /**
  * @typedef {import("./controller.js").Controller} Controller
  * @typedef {import("../model/types.js").Message} Message
- * @typedef {{text: string, only: string, at: number}} Asked what the user searches for, in which conversation only (empty for all), and when
+ * @typedef {{text: string, only: string}} Asked what the user searches for, and in which conversation only; empty for all
  */
 
 /**
@@ -44,7 +44,7 @@ function fitting(app, places, part) {
 }
 
 /**
- * What was found. Another search has other results, so that what is found later for an earlier one is not shown.
+ * What was found.
  * @param {{app: Controller, asked: Asked, done: () => void}} given
  */
 export function Results({ app, asked, done }) {
@@ -68,7 +68,10 @@ export function Results({ app, asked, done }) {
       setSearching(false);
     }
   };
-  useEffect(() => void search({ messages: [], before: "" }), []);
+  useEffect(() => {
+    setFound(null);
+    void search({ messages: [], before: "" });
+  }, [asked]);
   /** @param {Message} message */
   const go = (message) => {
     done();

@@ -43,7 +43,7 @@ export function Avatar({ name, presence = "", guest = false }) {
 /** @param {{app: Controller}} given */
 export function Sidebar({ app }) {
   const [query, setQuery] = useState("");
-  const [asked, setAsked] = useState(/** @type {{text: string, only: string, at: number} | null} */ (null));
+  const [asked, setAsked] = useState(/** @type {{text: string, only: string} | null} */ (null));
   const [only, setOnly] = useState(false);
   const [used, setUsed] = useState(false);
   const module = useModule(used && app.isMember, () => withTexts(import("./search.js")));
@@ -53,7 +53,7 @@ export function Sidebar({ app }) {
   const all = listed(Object.values(state.conversations), state.window.key);
   const shown = wanted ? all.filter((each) => each.key.includes(wanted) || (state.profiles[each.key]?.display ?? "").toLowerCase().includes(wanted)) : all;
   const ask = (here = only) => {
-    if (wanted && app.isMember) setAsked({ text: query.trim(), only: here ? app.current?.name ?? "" : "", at: Date.now() });
+    if (wanted && app.isMember) setAsked({ text: query.trim(), only: here ? app.current?.name ?? "" : "" });
   };
   /** @param {string} text */
   const type = (text) => {
@@ -92,7 +92,7 @@ export function Sidebar({ app }) {
       <ul>${shown.map((each) => html`<${Row} key=${each.key} app=${app} conversation=${each} />`)}</ul>
       ${wanted && app.isMember && html`<section class="found" aria-label=${t("side.messages")}>
         <h2>${t("side.messages")}</h2>
-        ${asked && module ? html`<${module.Results} key=${asked.at} app=${app} asked=${asked} done=${done} />` : html`<p class="hint">${t("side.searchMessages")}</p>`}
+        ${asked && module ? html`<${module.Results} app=${app} asked=${asked} done=${done} />` : html`<p class="hint">${t("side.searchMessages")}</p>`}
       </section>`}
     </nav>
   </div>`;
