@@ -17,9 +17,9 @@ from twotick.ui.app.widgets.composer import Composer
 
 WAITING = "Waiting for the server"
 
+SENT = "\x0bbob\rred\rblue\r"  # Ctrl+K
+
 KEYS = (
-    "\x0bbob\r"  # Ctrl+K
-    "red\rblue\r"
     "/messages\r\x1b[Ae sky\r"  # up and e: edit the first message
     "left for bob"
     "\x0bcarol\r"
@@ -33,6 +33,9 @@ KEYS = (
 def test_keys_that_come_at_once_are_for_what_the_keys_before_them_show(tmp_path: Path) -> None:
     with people(tmp_path, "alice", "bob") as (person, _), terminal("chat", env=person.variables) as alice:
         alice.has("No conversations yet", "\u25cf alice@")
+        alice.type(SENT)
+        alice.has("  red ", "  blue ")
+        alice.wait(lambda: alice.screen.count("✓") == 2, ("two ticks",))  # what is stored is shown when the disk has it
         alice.type(KEYS)
         alice.has("  red sky", "  blue ", " left for bob, and pasted")
         alice.type("\x1b[1;3B")  # Alt+down
