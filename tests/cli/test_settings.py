@@ -174,7 +174,7 @@ def test_operators_find_every_setting_with_its_default() -> None:
         (f"port = {'[' * 5000}", "cannot read the settings in .*some.toml: it has too many brackets in each other"),
         (
             'data = "a\\u0000b"',
-            r"the setting data cannot be 'a\\x00b': it is a text in UTF-8 without",
+            r"the setting data cannot be 'a\\x00b': it is a text in UTF-8 without control characters",
         ),
         ('host = "a\\nb"', r"the setting host cannot be 'a\\nb': it is a text in UTF-8 without control characters"),
         ("#" * 70_000, "cannot read the settings in .*some.toml: it is longer than 64 KiB"),

@@ -191,7 +191,8 @@ async def test_what_is_typed_at_once_into_an_edit_stays(crowd: Crowd, names: lis
     await alice.expect_tick("first", "delivered")
     box = alice.page.get_by_role("textbox", name="Message")
     await box.evaluate(_SWIFT_HANDS)
-    await alice.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))")
+    drawn = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+    await alice.page.evaluate(drawn)
     await expect(box).to_have_value("second")
     await box.press("Enter")
     await alice.expect_message("second")

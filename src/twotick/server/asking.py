@@ -59,9 +59,11 @@ _FEW: Final = 64
 _FOLLOWS: Final = (Acknowledge, Fetch, MarkRead, Refuse)
 """What a device asks for because something was sent to it."""
 
-_OF_ADDRESS_OR_SERVER: Final = (FindMember, ClaimGuest, FindConnected, FindFailures, NoteFailure)
 _OF_ADDRESS: Final = (FindGuestRoom, ListGuestRooms, ListGuestRoomMembers)
-"""What guests ask for, or the server by itself."""
+"""What is asked for an address."""
+
+_OF_ADDRESS_OR_SERVER: Final = (FindMember, ClaimGuest, FindConnected, FindFailures, NoteFailure)
+"""What is asked for an address, or for the server itself if none is given."""
 
 _TIDYING: Final = "tidying"
 """The user that stands for what the store does by itself."""

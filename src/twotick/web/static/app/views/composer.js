@@ -124,7 +124,7 @@ export function Composer({ app, conversation, mode, setMode }) {
           void app.sendFiles(conversation, [...e.target.files]);
           e.target.value = "";
         }} />
-        ${conversation.key !== "all" && html`<button class="icon-button" aria-label=${t("voice.record")} title=${t("voice.record")} disabled=${app.recording !== null} onClick=${() => loadVoice().then((each) => each.record(app)).catch((error) => app.complain(error))}><${Icon} name="microphone" /></button>`}`}
+        ${conversation.key !== "all" && html`<button class="icon-button" aria-label=${t("voice.record")} title=${t("voice.record")} disabled=${app.recording !== null} onClick=${() => loadVoice().then((each) => each.record(app, conversation)).catch((error) => app.complain(error))}><${Icon} name="microphone" /></button>`}`}
       ${before && complete && html`<${complete.Completions} key=${conversation.key} app=${app} conversation=${conversation} box=${box} before=${before} canCommand=${!mode} moved=${setCaret} />`}
       <textarea id="message-box" ref=${box} rows="1" dir="auto" aria-label=${t("talk.message")} placeholder=${t("talk.to", { name: conversation.name })}
         enterkeyhint=${touch ? "enter" : "send"} value=${text} onInput=${(/** @type {any} */ e) => (change(e.target.value), setCaret(e.target.selectionEnd))} onKeyDown=${key} onPaste=${paste}></textarea>

@@ -12,12 +12,12 @@ const SPEEDS = [1, 1.5, 2];
 const SHOWN = 40;
 
 /**
- * Start to record a voice note for the conversation that is open.
+ * Start to record a voice note for a conversation.
  * @param {Controller} app
+ * @param {import("../model/types.js").Conversation} conversation
  */
-export async function record(app) {
-  const conversation = app.current;
-  if (!conversation || app.recording || !app.profile) return;
+export async function record(app, conversation) {
+  if (app.recording || !app.profile) return;
   const { account } = app.profile;
   try {
     const recording = await Recording.start(account, conversation.name, app.info.file_bytes || Infinity, () => {
